@@ -6,7 +6,7 @@
 //! returned until somebody answers a request with it or writes it into a job's record.
 //!
 //! No message may carry a secret. Whoever makes an error from a tool's output passes it through
-//! [`crate::redact`] first.
+//! `crate::redact` first.
 
 use std::fmt;
 

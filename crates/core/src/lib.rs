@@ -2,5 +2,10 @@
 
 pub mod error;
 pub mod fingerprint;
+pub mod keyring;
+pub mod keys;
+pub mod model;
+pub mod ports;
+pub mod seal;
 
 pub use error::{Error, ErrorKind, Result};

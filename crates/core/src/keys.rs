@@ -1,0 +1,38 @@
+//! Where things lie in storage: the one place that knows the key layout.
+//!
+//! ```text
+//! backups/{database uid}/{backup id}/{attempt}/{name}           the artifact (its first volume)
+//! backups/{database uid}/{backup id}/{attempt}/{name}.002       its second volume, and so on
+//! backups/{database uid}/{backup id}/{attempt}/manifest.json    written last
+//! databases/{database uid}.json                                 the database's definition
+//! {name}                                                        local disk: a hard link to the artifact
+//! ```
+//! Attempts never share a key, so no write needs a condition and nothing is ever overwritten.
+
+use crate::model::{DatabaseUid, JobId};
+
+/// The folder of one attempt, with its trailing slash.
+pub fn attempt_prefix(database: DatabaseUid, backup: JobId, attempt: u32) -> String {
+    format!("{}{attempt}/", backup_prefix(database, backup))
+}
+
+/// The folder of one backup, with its trailing slash.
+pub fn backup_prefix(database: DatabaseUid, backup: JobId) -> String {
+    format!("backups/{database}/{backup}/")
+}
+
+/// The key of an artifact's volume, counted from 1.
+pub fn volume(database: DatabaseUid, backup: JobId, attempt: u32, name: &str, number: usize) -> String {
+    let prefix = attempt_prefix(database, backup, attempt);
+    if number == 1 { format!("{prefix}{name}") } else { format!("{prefix}{name}.{number:03}") }
+}
+
+/// The key of an attempt's manifest.
+pub fn manifest(database: DatabaseUid, backup: JobId, attempt: u32) -> String {
+    format!("{}manifest.json", attempt_prefix(database, backup, attempt))
+}
+
+/// The key of a database's definition.
+pub fn definition(database: DatabaseUid) -> String {
+    format!("databases/{database}.json")
+}

@@ -1,0 +1,131 @@
+//! A backup: the catalog's record of an artifact and how it came to be.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::database::{DumpFormat, EngineKind};
+use crate::fingerprint::Fingerprint;
+use crate::seal::Compression;
+
+/// How a backup came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackupKind {
+    /// A slot of its database's schedule was due.
+    Scheduled,
+    /// Somebody asked for it.
+    Manual,
+    /// Taken before a restore.
+    Safety,
+    /// A user's own file, adopted.
+    Uploaded,
+}
+
+impl BackupKind {
+    /// The name in records and requests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Manual => "manual",
+            Self::Safety => "safety",
+            Self::Uploaded => "uploaded",
+        }
+    }
+}
+
+/// One object of an artifact. Volumes in order, end to end, are the artifact's bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// The object's key in storage.
+    pub key: String,
+    /// Its length in bytes.
+    pub size_bytes: u64,
+    /// SHA-256 of its bytes, in hex.
+    pub sha256: String,
+}
+
+/// The stored bytes of one backup, as its manifest describes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// The attempt that wrote it.
+    pub attempt: u32,
+    /// Its objects, in order.
+    pub volumes: Vec<Volume>,
+    /// Length of the stored bytes.
+    pub size_bytes: u64,
+    /// Length of the dump before compression and encryption.
+    pub raw_bytes: u64,
+    /// MD5 of the stored bytes, in hex.
+    pub md5: String,
+    /// SHA-256 of the stored bytes, in hex.
+    pub sha256: String,
+}
+
+/// The verdict of the last test restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerificationStatus {
+    /// The restored copy has the dump's fingerprint.
+    Ok,
+    /// It has another, or did not restore.
+    Failed,
+    /// It could not be tried; the reason says why.
+    NotVerified,
+}
+
+/// The last test restore of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// The verdict.
+    pub status: VerificationStatus,
+    /// Why it is not `ok`.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Tables that differ, one line each.
+    #[serde(default)]
+    pub differences: Vec<String>,
+    /// How long restoring took, in milliseconds: the measured recovery time.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
+    /// When.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+}
+
+/// What a dump job makes. The policy is copied from the database when the job is created, so that a
+/// later change cannot alter what a running job promised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    /// How it came to be.
+    pub kind: BackupKind,
+    /// The due time, for a scheduled one.
+    #[serde(default)]
+    pub slot: Option<Timestamp>,
+    /// `config_id` of its database.
+    #[serde(default)]
+    pub config_id: Option<String>,
+    /// The database's name on its server (for SQLite the file's stem).
+    pub database_name: String,
+    /// The kind of its database.
+    pub engine: EngineKind,
+    /// The shape of the dump.
+    #[serde(default)]
+    pub format: DumpFormat,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// The recipients it is encrypted to.
+    #[serde(default)]
+    pub encryption: Vec<String>,
+    /// The artifact's file name, unique in the catalog; given when the job first starts.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The artifact, once the backup has succeeded.
+    #[serde(default)]
+    pub artifact: Option<Artifact>,
+    /// What the dump held, where it may stand in clear (not encrypted).
+    #[serde(default)]
+    pub fingerprint: Option<Fingerprint>,
+    /// The last test restore.
+    #[serde(default)]
+    pub verification: Option<Verification>,
+}

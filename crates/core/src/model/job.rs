@@ -1,0 +1,377 @@
+//! A job: one unit of work with a lease, attempts, progress and a log.
+//!
+//! ```text
+//!            lease                 succeed
+//!  queued ──────────▶ running ───────────────▶ succeeded ──▶ deleting ──▶ (gone)
+//!    ▲  │                │ │                       ▲            ▲
+//!    │  │ cancel         │ │ fail, for good        │ adopt      │
+//!    │  ▼                │ ▼                       │            │
+//!    │ cancelled ◀───────┤ failed ─────────────────┼────────────┘
+//!    │                   │                         │
+//!    └───── retry ───────┴── lease expired: leased again, its attempt adopted or repeated
+//! ```
+//!
+//! Every transition is a pure method here, and one conditional write in the catalog. A lease is held
+//! by a *fence*, a number that grows with each lease: whoever holds an old one is told
+//! [`ErrorKind::Fenced`] and must stop. Clocks decide only whether a holder is still alive; the fence
+//! decides whose result counts.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::backup::{Artifact, Backup};
+use super::id::{DatabaseId, DatabaseUid, JobId};
+use crate::fingerprint::Fingerprint;
+use crate::{Error, ErrorKind, Result};
+
+/// How long a queued job waits before its doorbell is rung again.
+const RING_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// The first retry waits this long; each further one twice as long.
+const FIRST_BACKOFF: SignedDuration = SignedDuration::from_secs(10);
+/// No retry waits longer than this.
+const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(15);
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Waiting for a worker.
+    Queued,
+    /// A worker holds its lease.
+    Running,
+    /// Done, and proven.
+    Succeeded,
+    /// Given up; `error` says why.
+    Failed,
+    /// Stopped because somebody asked.
+    Cancelled,
+    /// Never run; `error` says why (a slot that was missed, or met its predecessor).
+    Skipped,
+    /// Being removed.
+    Deleting,
+}
+
+impl Status {
+    /// The name in records and requests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Skipped => "skipped",
+            Self::Deleting => "deleting",
+        }
+    }
+
+    /// Whether nothing more will happen to the job by itself.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Skipped)
+    }
+}
+
+/// The right to work on a job until it expires.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Who holds it, for people to read.
+    pub owner: String,
+    /// The number that must be shown at every further write.
+    pub fence: u64,
+    /// When the holder counts as dead unless it renews.
+    pub expires_at: Timestamp,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Bytes read from the source.
+    pub raw_bytes: u64,
+    /// Bytes given to storage.
+    pub stored_bytes: u64,
+}
+
+/// What a job does. Dumping is the first kind; restore, verification and packaging follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Work {
+    /// Make this backup.
+    Dump(Box<Backup>),
+}
+
+impl Work {
+    /// The name of the kind of work.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Dump(_) => "dump",
+        }
+    }
+}
+
+/// Which attempt is under way, how many there may be, and which may have left bytes behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// The number of the last attempt that began; 0 before the first.
+    pub current: u32,
+    /// How many attempts end by a retryable failure before the job fails.
+    pub most: u32,
+    /// Not leased before this time (the wait before a retry).
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
+    /// Attempts that did not commit and may have left bytes in storage: the sweep's work list.
+    #[serde(default)]
+    pub litter: BTreeSet<u32>,
+}
+
+/// One unit of work. For a dump, this record is the backup's too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Counts the record's changes; the catalog refuses a write that was read at another revision.
+    #[serde(default)]
+    pub revision: u64,
+    /// The database it works on.
+    pub database_id: DatabaseId,
+    /// That database's name in storage.
+    pub database_uid: DatabaseUid,
+    /// Where it stands.
+    pub status: Status,
+    /// What it does.
+    pub work: Work,
+    /// When it was asked for, or its due time.
+    pub created_at: Timestamp,
+    /// When its last attempt began.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default)]
+    pub finished_at: Option<Timestamp>,
+    /// Its attempts.
+    pub attempts: Attempts,
+    /// The lease under which it runs.
+    #[serde(default)]
+    pub lease: Option<Lease>,
+    /// The highest fence given out.
+    #[serde(default)]
+    pub fence: u64,
+    /// Somebody asked for it to stop.
+    #[serde(default)]
+    pub cancel_requested: bool,
+    /// How far it is.
+    #[serde(default)]
+    pub progress: Progress,
+    /// Why its last attempt ended badly.
+    #[serde(default)]
+    pub error: Option<Error>,
+}
+
+impl Job {
+    /// A dump job that waits for a worker.
+    pub fn dump(
+        id: JobId,
+        database: (DatabaseId, DatabaseUid),
+        backup: Backup,
+        now: Timestamp,
+        most_attempts: u32,
+    ) -> Self {
+        Self {
+            id,
+            revision: 0,
+            database_id: database.0,
+            database_uid: database.1,
+            status: Status::Queued,
+            work: Work::Dump(Box::new(backup)),
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            attempts: Attempts { current: 0, most: most_attempts, not_before: None, litter: BTreeSet::new() },
+            lease: None,
+            fence: 0,
+            cancel_requested: false,
+            progress: Progress::default(),
+            error: None,
+        }
+    }
+
+    /// The backup that this job makes.
+    pub fn backup(&self) -> &Backup {
+        let Work::Dump(backup) = &self.work;
+        backup
+    }
+
+    /// The backup that this job makes, to be changed.
+    pub fn backup_mut(&mut self) -> &mut Backup {
+        let Work::Dump(backup) = &mut self.work;
+        backup
+    }
+
+    /// When a tick should look at this job: a queued one whose doorbell may have been lost, a lease
+    /// that may have expired, a deletion to finish, litter to sweep. None: it needs nothing.
+    pub fn attention_at(&self) -> Option<Timestamp> {
+        match self.status {
+            Status::Queued => Some(self.attempts.not_before.unwrap_or(self.created_at + RING_AGAIN_AFTER)),
+            Status::Running => Some(self.lease.as_ref().map_or(self.created_at, |lease| lease.expires_at)),
+            Status::Deleting => Some(self.created_at),
+            _ if !self.attempts.litter.is_empty() => Some(self.created_at),
+            _ => None,
+        }
+    }
+
+    /// Whether its holder counts as dead.
+    pub fn lease_expired(&self, now: Timestamp) -> bool {
+        self.status == Status::Running && self.lease.as_ref().is_none_or(|lease| lease.expires_at <= now)
+    }
+
+    /// Whether a worker may take it now.
+    pub fn may_be_leased(&self, now: Timestamp) -> bool {
+        match self.status {
+            Status::Queued => self.attempts.not_before.is_none_or(|at| at <= now),
+            Status::Running => self.lease_expired(now),
+            _ => false,
+        }
+    }
+
+    /// Takes the lease and begins the next attempt; answers the fence.
+    pub fn lease(&mut self, owner: &str, now: Timestamp, ttl: SignedDuration) -> Result<u64> {
+        if !self.may_be_leased(now) {
+            return Err(Error::conflict(
+                "lease a job",
+                format!("job {} is {}", self.id, self.status.as_str()),
+            ));
+        }
+        self.fence += 1;
+        self.attempts.current += 1;
+        self.attempts.not_before = None;
+        self.attempts.litter.insert(self.attempts.current);
+        self.lease = Some(Lease { owner: owner.to_owned(), fence: self.fence, expires_at: now + ttl });
+        self.status = Status::Running;
+        self.started_at = Some(now);
+        self.progress = Progress::default();
+        Ok(self.fence)
+    }
+
+    /// Refuses whoever does not hold the current lease.
+    pub fn check_fence(&self, fence: u64) -> Result<()> {
+        let held = self.lease.as_ref().is_some_and(|lease| lease.fence == fence);
+        if self.status == Status::Running && held {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Fenced,
+            "hold a job",
+            format!("job {} is {} and no longer ours", self.id, self.status.as_str()),
+        ))
+    }
+
+    /// Renews the lease and records progress.
+    pub fn heartbeat(
+        &mut self,
+        fence: u64,
+        now: Timestamp,
+        ttl: SignedDuration,
+        progress: Progress,
+    ) -> Result<()> {
+        self.check_fence(fence)?;
+        self.progress = progress;
+        if let Some(lease) = &mut self.lease {
+            lease.expires_at = now + ttl;
+        }
+        Ok(())
+    }
+
+    /// Commits an attempt's artifact: the attempt of the lease's holder, or an earlier one whose
+    /// manifest was found complete.
+    pub fn succeed(
+        &mut self,
+        fence: u64,
+        artifact: Artifact,
+        fingerprint: Option<Fingerprint>,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.check_fence(fence)?;
+        self.attempts.litter.remove(&artifact.attempt);
+        self.progress = Progress { raw_bytes: artifact.raw_bytes, stored_bytes: artifact.size_bytes };
+        let backup = self.backup_mut();
+        backup.artifact = Some(artifact);
+        backup.fingerprint = fingerprint;
+        self.error = None;
+        self.end(Status::Succeeded, now);
+        Ok(())
+    }
+
+    /// Records a failure: back to the queue when trying again can help, else failed for good.
+    pub fn fail(&mut self, fence: u64, error: Error, now: Timestamp) -> Result<()> {
+        self.check_fence(fence)?;
+        let again =
+            error.is_retryable() && self.attempts.current < self.attempts.most && !self.cancel_requested;
+        self.error = Some(error);
+        if again {
+            let doublings = self.attempts.current.saturating_sub(1).min(16);
+            let wait = FIRST_BACKOFF.checked_mul(1 << doublings).unwrap_or(LONGEST_BACKOFF);
+            self.attempts.not_before = Some(now + wait.min(LONGEST_BACKOFF));
+            self.lease = None;
+            self.status = Status::Queued;
+        } else {
+            self.end(Status::Failed, now);
+        }
+        Ok(())
+    }
+
+    /// Records that the holder stopped because it was asked to.
+    pub fn cancelled(&mut self, fence: u64, now: Timestamp) -> Result<()> {
+        self.check_fence(fence)?;
+        self.error = Some(Error::new(ErrorKind::Cancelled, "dump", "cancelled on request"));
+        self.end(Status::Cancelled, now);
+        Ok(())
+    }
+
+    /// Asks for it to stop: at once while it waits, by its holder while it runs.
+    pub fn cancel(&mut self, now: Timestamp) -> Result<()> {
+        match self.status {
+            Status::Queued => {
+                self.error = Some(Error::new(ErrorKind::Cancelled, "dump", "cancelled before it started"));
+                self.end(Status::Cancelled, now);
+                Ok(())
+            }
+            Status::Running => {
+                self.cancel_requested = true;
+                Ok(())
+            }
+            _ => Err(Error::conflict(
+                "cancel a job",
+                format!("job {} is already {}", self.id, self.status.as_str()),
+            )),
+        }
+    }
+
+    /// Gives a lease back unused: the job waits in the queue as if it had not been taken.
+    pub fn put_back(&mut self, fence: u64, not_before: Timestamp) -> Result<()> {
+        self.check_fence(fence)?;
+        self.attempts.litter.remove(&self.attempts.current);
+        self.attempts.current -= 1;
+        self.attempts.not_before = Some(not_before);
+        self.lease = None;
+        self.status = Status::Queued;
+        Ok(())
+    }
+
+    /// Marks it for removal. A job that may still be worked on is refused.
+    pub fn delete(&mut self) -> Result<()> {
+        if self.status.is_terminal() || self.status == Status::Deleting {
+            self.status = Status::Deleting;
+            return Ok(());
+        }
+        Err(Error::conflict("delete a backup", format!("backup {} is {}", self.id, self.status.as_str()))
+            .with_mend("cancel it first"))
+    }
+
+    fn end(&mut self, status: Status, now: Timestamp) {
+        self.status = status;
+        self.lease = None;
+        self.attempts.not_before = None;
+        self.finished_at = Some(now);
+    }
+}

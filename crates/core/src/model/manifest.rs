@@ -1,0 +1,156 @@
+//! The manifest: the JSON beside an artifact that says what it is and proves that it is whole.
+//!
+//! It is written after the last byte of the artifact was confirmed, so its existence means that the
+//! attempt is complete. `docs/format.md` specifies it for other readers.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::backup::{Artifact, Backup, BackupKind};
+use super::database::{DumpFormat, EngineKind};
+use super::id::{DatabaseUid, JobId};
+use crate::fingerprint::Fingerprint;
+use crate::keyring::MasterKey;
+use crate::seal::Compression;
+use crate::{Error, ErrorKind, Result};
+
+/// What the artifact holds. It names tables, so it is sealed wherever the artifact is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Rows and hash of every table.
+    pub fingerprint: Fingerprint,
+    /// What the dump said of its server.
+    #[serde(default)]
+    pub server_version: Option<String>,
+    /// What the dump said of the tool that made it.
+    #[serde(default)]
+    pub tool_version: Option<String>,
+}
+
+/// The content in clear, or sealed to the artifact's recipients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManifestContent {
+    /// In clear.
+    Clear(Content),
+    /// The same JSON as an ASCII-armoured `age` file.
+    Sealed(String),
+}
+
+/// What an artifact is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of this format.
+    pub format: u32,
+    /// The version of Respaldo that wrote it.
+    pub respaldo_version: String,
+    /// The oldest version of Respaldo that restores it.
+    pub restores_with: String,
+    /// The backup's id.
+    pub backup_id: JobId,
+    /// The database's name in storage.
+    pub database_uid: DatabaseUid,
+    /// The database's entry in `config.yaml`, if it has one.
+    pub config_id: Option<String>,
+    /// The kind of database.
+    pub engine: EngineKind,
+    /// The shape of the dump.
+    pub dump_format: DumpFormat,
+    /// The database's name on its server.
+    pub database_name: String,
+    /// How the backup came to be.
+    pub kind: BackupKind,
+    /// The due time, for a scheduled one.
+    pub slot: Option<Timestamp>,
+    /// The artifact's name.
+    pub name: String,
+    /// When the backup was asked for or due: its age counts from here.
+    pub created_at: Timestamp,
+    /// When the attempt began.
+    pub started_at: Timestamp,
+    /// When the last byte was confirmed.
+    pub finished_at: Timestamp,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// The recipients it is encrypted to.
+    pub encryption: Vec<String>,
+    /// Its bytes.
+    pub artifact: Artifact,
+    /// What it holds.
+    pub content: ManifestContent,
+}
+
+impl Manifest {
+    /// The version of the format that this code writes, and the newest that it reads.
+    pub const FORMAT: u32 = 1;
+
+    /// Whether this manifest describes the given backup of the given job.
+    pub fn describes(&self, id: JobId, database: DatabaseUid, backup: &Backup) -> bool {
+        self.backup_id == id && self.database_uid == database && self.engine == backup.engine
+    }
+}
+
+/// The key of the last member of a stored manifest.
+const HMAC_MEMBER: &str = "\"hmac_sha256\": \"";
+/// An HMAC-SHA256 in hex.
+const HMAC_DIGITS: usize = 64;
+/// No manifest is longer; a database of 100,000 tables stays below half of it.
+pub const LONGEST_MANIFEST: usize = 64 * 1024 * 1024;
+
+#[derive(Serialize, Deserialize)]
+struct Stored<M> {
+    #[serde(flatten)]
+    manifest: M,
+    hmac_sha256: String,
+}
+
+impl Manifest {
+    /// The bytes to store: readable JSON whose last member is an HMAC over the same bytes with that
+    /// HMAC's digits replaced by zeros.
+    pub fn encode(&self, key: &MasterKey) -> Result<Vec<u8>> {
+        let stored = Stored { manifest: self, hmac_sha256: "0".repeat(HMAC_DIGITS) };
+        let mut text = serde_json::to_string_pretty(&stored)
+            .map_err(|error| Error::internal("write a manifest", error))?;
+        let digits = hmac_digits(&text)?;
+        let hmac = hex::encode(key.sign(text.as_bytes()));
+        text.replace_range(digits, &hmac);
+        text.push('\n');
+        Ok(text.into_bytes())
+    }
+
+    /// Reads a stored manifest and says whether its HMAC is ours.
+    pub fn decode(bytes: &[u8], key: &MasterKey) -> Result<(Self, bool)> {
+        let text = std::str::from_utf8(bytes).map_err(|_| corrupt("it is not UTF-8"))?.trim_end();
+        let digits = hmac_digits(text)?;
+        let hmac = hex::decode(&text[digits.clone()]).map_err(|_| corrupt("its HMAC is not hex"))?;
+        let mut unsigned = text.to_owned();
+        unsigned.replace_range(digits, &"0".repeat(HMAC_DIGITS));
+        let ours = key.verify(unsigned.as_bytes(), &hmac);
+        let stored: Stored<Self> =
+            serde_json::from_str(text).map_err(|error| corrupt(&format!("it cannot be read: {error}")))?;
+        if stored.manifest.format > Self::FORMAT {
+            return Err(corrupt(&format!(
+                "it has format {}, newer than this version reads ({})",
+                stored.manifest.format,
+                Self::FORMAT
+            ))
+            .with_mend(format!("use Respaldo {} or newer", stored.manifest.restores_with)));
+        }
+        Ok((stored.manifest, ours))
+    }
+}
+
+fn hmac_digits(text: &str) -> Result<std::ops::Range<usize>> {
+    let start =
+        text.rfind(HMAC_MEMBER).ok_or_else(|| corrupt("it ends before its HMAC"))? + HMAC_MEMBER.len();
+    let end = start + HMAC_DIGITS;
+    let closed = text.get(start..end).is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    if closed && text[end..].trim_end() == "\"\n}" {
+        return Ok(start..end);
+    }
+    Err(corrupt("its HMAC is not its last member"))
+}
+
+fn corrupt(what: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, "read a manifest", what)
+}

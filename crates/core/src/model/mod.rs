@@ -1,0 +1,19 @@
+//! The words of the product, as types: database, job, backup, artifact, manifest.
+//!
+//! Everything here is plain data with the rules that hold it together. Nothing reads a clock, a
+//! catalog or a store; a [`Job`]'s transitions are pure functions that the catalog then writes with
+//! one conditional update.
+
+mod backup;
+mod database;
+mod id;
+mod job;
+mod manifest;
+mod name;
+
+pub use backup::{Artifact, Backup, BackupKind, Verification, VerificationStatus, Volume};
+pub use database::{Credentials, Database, DumpFormat, EngineKind, Runner, Settings, VerifyPolicy};
+pub use id::{DatabaseId, DatabaseUid, JobId};
+pub use job::{Attempts, Job, Lease, Progress, Status, Work};
+pub use manifest::{Content, LONGEST_MANIFEST, Manifest, ManifestContent};
+pub use name::{artifact_extension, artifact_name, artifact_stem, safe_component};

@@ -1,0 +1,29 @@
+//! What happened, for whoever wants to know: metrics, notifications.
+
+use async_trait::async_trait;
+
+use crate::model::{Database, Job};
+use crate::{Error, Result};
+
+/// Something that happened and is already recorded in the catalog.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A database was registered.
+    DatabaseRegistered(Box<Database>),
+    /// A database's settings changed.
+    DatabaseChanged(Box<Database>),
+    /// A database was removed.
+    DatabaseRemoved(Box<Database>),
+    /// A job reached a terminal status.
+    JobEnded(Box<Job>),
+    /// A tick met a failure that belongs to no single job.
+    TickFailed(Error),
+}
+
+/// Takes events. They are told after the fact, so a failure here undoes nothing.
+#[async_trait]
+pub trait Events: Send + Sync {
+    /// Tells one event.
+    async fn publish(&self, event: Event) -> Result<()>;
+}
