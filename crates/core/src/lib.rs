@@ -11,6 +11,8 @@ pub mod keyring;
 pub mod keys;
 pub mod model;
 pub mod ports;
+pub mod redact;
+pub mod schedule;
 pub mod seal;
 pub mod storage;
 pub mod tick;
