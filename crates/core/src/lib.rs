@@ -1,5 +1,6 @@
 //! Respaldo's product: what a backup is, and what is done with one.
 
+pub mod engine;
 pub mod error;
 pub mod fingerprint;
 
