@@ -21,7 +21,7 @@ const KEPT: usize = 4096;
 const COPY: &[u8] = b"COPY ";
 
 /// An entry of the table of contents whose data follow.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) kind: Kind,
     pub(super) offset: Offset,
@@ -30,7 +30,7 @@ pub(super) struct Entry {
 }
 
 /// What an entry's data are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Kind {
     /// Rows as `COPY` takes them.
     Rows,
@@ -41,7 +41,7 @@ pub(super) enum Kind {
 }
 
 /// Header and table of contents, as far as they were read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Contents {
     stage: Stage,
     scanner: Option<Scanner>,
@@ -138,7 +138,7 @@ const ENTRY: [Field; 18] = [
 ];
 
 /// The entry that is being read.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Draft {
     id: i64,
     has_data: bool,

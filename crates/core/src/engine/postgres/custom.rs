@@ -19,7 +19,7 @@ const OBJECTS: u8 = 3;
 ///
 /// The archive is whole when it ends behind a block, and the blocks are exactly those that its table
 /// of contents says have data. Its fingerprint equals that of the same database's plain dump.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CustomObserver {
     stage: Stage,
     contents: Contents,
@@ -29,14 +29,14 @@ pub struct CustomObserver {
     failed: Option<Error>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Stage {
     Contents,
     Blocks(Scanner, Place),
 }
 
 /// Where among the blocks.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Place {
     /// Before a block, or at the archive's end.
     Between,
@@ -44,14 +44,12 @@ enum Place {
     Head { kind: u8, at: u64 },
     /// In a block of large objects, before the next one's number.
     Object,
-    /// Before the length of the next piece of data.
-    Length(Data),
-    /// So many bytes of a piece are left.
-    Piece(Data, u64),
+    /// Among data, of whose current piece so many bytes are left; at 0 the next piece's length comes.
+    Data(Data, u64),
 }
 
 /// The data that are passing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Data {
     Rows { table: String, rows: CopyRows, ended: bool },
     Statements { name: String, lexer: Box<Lexer> },
@@ -97,7 +95,7 @@ impl CustomObserver {
             Place::Between => {}
             Place::Head { .. } => return Some(incomplete("the archive ends inside the head of a block")),
             Place::Object => return Some(incomplete("the archive ends among its large objects")),
-            Place::Length(data) | Place::Piece(data, _) => return Some(data.cut_off()),
+            Place::Data(data, _) => return Some(data.cut_off()),
         }
         let (_, first) = self.contents.awaited.first_key_value()?;
         let name = one_line(&first.name);
@@ -130,25 +128,43 @@ fn step(
         },
         Place::Object => match scanner.int(input)? {
             Some(0) => Place::Between,
-            Some(oid) => Place::Length(Data::Object(LargeObject::new(object_id(oid)?))),
+            Some(oid) => Place::Data(Data::Object(LargeObject::new(object_id(oid)?)), 0),
             None => Place::Object,
         },
-        Place::Length(data) => match scanner.int(input)? {
-            Some(0) => data.end(tables)?,
-            Some(length) => Place::Piece(data, length_of(length)?),
-            None => Place::Length(data),
-        },
-        Place::Piece(mut data, left) => {
-            let here = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
-            let (piece, rest) = input.split_at(here);
-            *input = rest;
-            data.take(piece, tables)?;
-            match left - here as u64 {
-                0 => Place::Length(data),
-                left => Place::Piece(data, left),
+        Place::Data(mut data, mut left) => {
+            if pieces(&mut data, &mut left, scanner, input, tables)? {
+                data.end(tables)?
+            } else {
+                Place::Data(data, left)
             }
         }
     })
+}
+
+/// Reads pieces of data, of which uncompressed archives have one a row, until `input` ends or the
+/// empty one that says `true`: there are no more.
+fn pieces(
+    data: &mut Data,
+    left: &mut u64,
+    scanner: &mut Scanner,
+    input: &mut &[u8],
+    tables: &mut Fingerprint,
+) -> Result<bool> {
+    while !input.is_empty() {
+        if *left == 0 {
+            match scanner.int(input)? {
+                Some(0) => return Ok(true),
+                Some(length) => *left = length_of(length)?,
+                None => return Ok(false),
+            }
+        }
+        let here = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+        let (piece, rest) = input.split_at(here);
+        *input = rest;
+        *left -= here as u64;
+        data.take(piece, tables)?;
+    }
+    Ok(false)
 }
 
 /// The block of an entry, which must be awaited, of its kind, and where the entry says.
@@ -162,12 +178,12 @@ fn open(kind: u8, at: u64, id: i64, contents: &mut Contents) -> Result<Place> {
     Ok(match (kind, expected) {
         (OBJECTS, Kind::Objects) => Place::Object,
         (DATA, Kind::Rows) => {
-            Place::Length(Data::Rows { table: name, rows: CopyRows::default(), ended: false })
+            Place::Data(Data::Rows { table: name, rows: CopyRows::default(), ended: false }, 0)
         }
         (DATA, Kind::Statements(schema)) => {
             let mut lexer = Box::new(Lexer::new(Statement::in_schema(schema)));
             lexer.set_standard_strings(contents.standard_strings);
-            Place::Length(Data::Statements { name, lexer })
+            Place::Data(Data::Statements { name, lexer }, 0)
         }
         _ => return Err(invalid(format!("a block of type {kind} for {}", one_line(&name)))),
     })

@@ -4,7 +4,7 @@ use super::name::{incomplete, invalid};
 use crate::error::{Error, Result};
 
 /// A large object whose bytes are passing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct LargeObject {
     oid: u32,
     hasher: Box<blake3::Hasher>,
@@ -32,7 +32,7 @@ impl LargeObject {
 }
 
 /// The text of one `lowrite` after its opening quote: `\x`, hexadecimal digits, the closing quote.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct HexText {
     marked: bool,
     high: Option<u8>,

@@ -24,7 +24,7 @@ pub(super) enum Item {
 }
 
 /// The lexer's memory between two pieces of input.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Lexer {
     state: State,
     /// Reads the statements' texts.

@@ -18,7 +18,7 @@ const TOOL_VERSION: &[u8] = b"-- Dumped by pg_dump version ";
 /// closing comment, followed by the `\unrestrict` that matches the dump's `\restrict` where there is
 /// one. Rows of `COPY` blocks count in their table; of a dump made with `--inserts` each statement
 /// counts as a row; a large object is a row of [`LARGE_OBJECTS`](super::LARGE_OBJECTS).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlainObserver {
     lexer: Lexer,
     mode: Mode,
@@ -28,7 +28,7 @@ pub struct PlainObserver {
     failed: Option<Error>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Mode {
     Sql,
     /// The rows of the table begin after the newline.
@@ -165,7 +165,8 @@ impl PlainObserver {
 
 /// A dump that ends among a table's rows.
 pub(super) fn cut_off(table: &str, rows: u64) -> Error {
-    incomplete(format!("the dump ends inside table {} after {} rows", one_line(table), grouped(rows)))
+    let noun = if rows == 1 { "row" } else { "rows" };
+    incomplete(format!("the dump ends inside table {} after {} {noun}", one_line(table), grouped(rows)))
 }
 
 impl Default for PlainObserver {

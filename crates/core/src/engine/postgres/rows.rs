@@ -9,14 +9,14 @@ const END: &[u8] = b"\\.";
 ///
 /// A row is a line: newlines in values are escaped. This holds in every encoding that `pg_dump`
 /// writes, because a newline byte is never part of a longer character.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct CopyRows {
     table: TableFingerprint,
     row: Option<Box<PartRow>>,
 }
 
 /// A row whose beginning came in earlier bytes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct PartRow {
     hasher: blake3::Hasher,
     length: u64,

@@ -7,7 +7,7 @@ use crate::error::Result;
 /// and is then asked again with more input.
 ///
 /// Nothing is allocated for a length that the archive only claims.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Scanner {
     int_size: usize,
     offset_size: usize,
@@ -19,7 +19,7 @@ pub(super) struct Scanner {
 }
 
 /// A string of the archive; `None` where it is null.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Text(pub(super) Option<Vec<u8>>);
 
 impl Text {

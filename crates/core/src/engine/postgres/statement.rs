@@ -29,7 +29,7 @@ pub(super) enum Meaning {
 }
 
 /// Reads one statement after the other, in pieces.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Statement {
     head: Vec<u8>,
     body: Body,
@@ -39,7 +39,7 @@ pub(super) struct Statement {
 }
 
 /// What becomes of a statement's text.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 enum Body {
     /// Too little of it was seen to know.
     #[default]

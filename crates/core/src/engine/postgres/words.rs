@@ -4,7 +4,7 @@
 const LONGEST: usize = 12;
 
 /// The unquoted words of one statement, seen one by one.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Words {
     first: First,
     tail: Tail,
@@ -14,7 +14,7 @@ pub(super) struct Words {
     body_depth: u32,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum First {
     #[default]
     None,
@@ -22,7 +22,7 @@ enum First {
     Other,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Tail {
     #[default]
     Other,
@@ -31,7 +31,7 @@ enum Tail {
 }
 
 /// How much of `CREATE [OR REPLACE] {FUNCTION | PROCEDURE}` was seen.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Routine {
     #[default]
     Nothing,
@@ -109,7 +109,7 @@ impl Routine {
 }
 
 /// A word that is being read, folded to lower case.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Word {
     bytes: [u8; LONGEST],
     length: usize,
