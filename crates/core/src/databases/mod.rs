@@ -140,7 +140,7 @@ async fn define(app: &App, database: Database) -> Result<Database> {
 /// The first due time of a schedule after an instant.
 pub(crate) fn next_due(settings: &Settings, after: Timestamp) -> Result<Option<Timestamp>> {
     let Some(expression) = &settings.schedule else { return Ok(None) };
-    Schedule::parse(expression, settings.timezone.as_deref())?.next_after(after).map(Some)
+    Ok(Some(Schedule::parse(expression, settings.timezone.as_deref())?.next_after(after)))
 }
 
 /// One database, or `NotFound`.

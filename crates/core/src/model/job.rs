@@ -380,6 +380,12 @@ impl Job {
         Ok(())
     }
 
+    /// Turns a job that was never stored into the record of a slot that gave no backup.
+    pub fn skip(&mut self, reason: &str, now: Timestamp) {
+        self.error = Some(Error::conflict("start a scheduled backup", reason));
+        self.end(Status::Skipped, now);
+    }
+
     /// Marks it for removal. A job that may still be worked on is refused.
     pub fn delete(&mut self) -> Result<()> {
         if self.status.is_terminal() || self.status == Status::Deleting {

@@ -5,13 +5,26 @@
 //! as `pg_dump` will.
 
 mod connect;
+mod contents;
+mod custom;
 mod explain;
+mod large_object;
+mod lexer;
+mod name;
+mod plain;
+mod rows;
+mod scanner;
+mod statement;
+mod words;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use self::connect::{CONNECT_TIMEOUT, Connection};
+pub use self::custom::CustomObserver;
+pub use self::name::LARGE_OBJECTS;
+pub use self::plain::PlainObserver;
 use super::observe::{Observed, Observer};
 use super::process::{self, Invocation};
 use super::sink::RawSink;
