@@ -40,16 +40,14 @@ pub async fn tick(app: &App) -> Result<Ticked> {
     let now = app.now();
     for database in app.catalog.due_databases(now, MOST).await? {
         let id = database.id;
-        match attend_database(app, database, now, &mut ticked).await {
-            Err(e) => tell(app, e.within(&format!("database {id}"))).await?,
-            Ok(()) => {}
+        if let Err(e) = attend_database(app, database, now, &mut ticked).await {
+            tell(app, e.within(&format!("database {id}"))).await?;
         }
     }
     for job in app.catalog.due_jobs(now, MOST).await? {
         let id = job.id;
-        match attend_job(app, job, now, &mut ticked).await {
-            Err(e) => tell(app, e.within(&format!("job {id}"))).await?,
-            Ok(()) => {}
+        if let Err(e) = attend_job(app, job, now, &mut ticked).await {
+            tell(app, e.within(&format!("job {id}"))).await?;
         }
     }
     ticked.swept += staging::sweep(app).await?;
@@ -131,7 +129,8 @@ async fn start(app: &App, database: &Database, slot: Timestamp) -> Result<()> {
 async fn active_backup(app: &App, database: &Database, slot: Timestamp) -> Result<Option<JobId>> {
     let own = JobId::for_slot(database.uid, slot);
     for status in [Status::Running, Status::Queued] {
-        let filter = JobFilter { database_id: Some(database.id), status: Some(status), ..JobFilter::default() };
+        let filter =
+            JobFilter { database_id: Some(database.id), status: Some(status), ..JobFilter::default() };
         let jobs = app.catalog.jobs(&filter, None, 2).await?;
         if let Some(job) = jobs.iter().find(|job| job.id != own) {
             return Ok(Some(job.id));

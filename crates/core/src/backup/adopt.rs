@@ -23,7 +23,8 @@ pub(super) async fn adopt_or_clean(app: &App, job: &Job) -> Result<Option<Finish
         job.attempts.litter.iter().copied().filter(|attempt| *attempt < job.attempts.current).collect();
     for attempt in earlier.iter().rev() {
         if let Some(manifest) = manifest::find_complete(app, job, *attempt).await? {
-            let keys: Vec<String> = manifest.artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
+            let keys: Vec<String> =
+                manifest.artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
             app.storage.show(&keys).await?;
             return Ok(Some(Finished {
                 artifact: manifest.artifact,

@@ -99,7 +99,7 @@ async fn dump(engine: &dyn Engine, source: &Source, mut sink: RawSink) -> Result
     let outcome = async {
         let observed = engine.dump(source, &mut sink).await?;
         sink.finish().await?;
-        Ok(observed)
+        Ok::<_, Error>(observed)
     };
     match outcome.await {
         // The stages behind have stopped, and have the reason to tell: let it be told.
@@ -111,8 +111,8 @@ async fn dump(engine: &dyn Engine, source: &Source, mut sink: RawSink) -> Result
 /// What storage confirmed must be what was sealed.
 fn check(artifact: &Artifact, sealed: &Sealed) -> Result<()> {
     let whole = artifact.size_bytes == sealed.stored.length;
-    let same = artifact.volumes.len() > 1
-        || artifact.volumes.iter().all(|volume| volume.sha256 == artifact.sha256);
+    let same =
+        artifact.volumes.len() > 1 || artifact.volumes.iter().all(|volume| volume.sha256 == artifact.sha256);
     if whole && same {
         return Ok(());
     }

@@ -65,7 +65,8 @@ impl Download {
     pub fn stream(self, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
         let hold = self.hold;
         let bytes = self.storage.read(&self.artifact, range);
-        bytes.inspect(move |_| hold.is_taken()).boxed()
+        // The stream owns the hold, and with it gives it back.
+        bytes.inspect(move |_| _ = &hold).boxed()
     }
 }
 
@@ -83,12 +84,10 @@ impl Hold {
         let name = format!("{}{}", lease_prefix(id), app.ids.ulid(now));
         let taken = app.catalog.acquire_lease(&name, "reader", now, now + HOLD).await?;
         let fence = taken.ok_or_else(|| Error::internal("hold a backup", "a fresh lease was taken"))?;
-        let renewal = tokio::spawn(renew(Arc::clone(&app.catalog), Arc::clone(&app.clock), name.clone(), fence));
+        let renewal =
+            tokio::spawn(renew(Arc::clone(&app.catalog), Arc::clone(&app.clock), name.clone(), fence));
         Ok(Self { catalog: Arc::clone(&app.catalog), name, fence, renewal })
     }
-
-    /// Keeps the hold alive inside the stream that captured it.
-    fn is_taken(&self) {}
 }
 
 async fn renew(catalog: Arc<dyn Catalog>, clock: Arc<dyn Clock>, name: String, fence: u64) {

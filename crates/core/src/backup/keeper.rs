@@ -63,7 +63,9 @@ impl Keeper<'_> {
             match self.heartbeat(progress).await {
                 Ok(true) => return Stop::Cancelled,
                 Ok(false) => kept = Instant::now(),
-                Err(e) if matches!(e.kind(), ErrorKind::Fenced | ErrorKind::NotFound) => return Stop::Lost(e),
+                Err(e) if matches!(e.kind(), ErrorKind::Fenced | ErrorKind::NotFound) => {
+                    return Stop::Lost(e);
+                }
                 // The catalog may come back; until the lease has run out the job is still ours.
                 Err(e) if kept.elapsed() >= lease => return Stop::Lost(e),
                 Err(_) => {}

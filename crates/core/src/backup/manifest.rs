@@ -1,14 +1,12 @@
 //! Writing and reading the manifest beside an artifact.
 
-use std::io::Write;
-
 use jiff::Timestamp;
 
 use crate::app::App;
 use crate::engine::Observed;
 use crate::keys;
 use crate::model::{Artifact, Content, Job, LONGEST_MANIFEST, Manifest, ManifestContent};
-use crate::seal::Recipient;
+use crate::seal::{self, Recipient};
 use crate::{Error, Result};
 
 /// The oldest version whose reader understands what this one writes.
@@ -56,16 +54,9 @@ fn seal_content(content: Content, recipients: &[String]) -> Result<ManifestConte
     if recipients.is_empty() {
         return Ok(ManifestContent::Clear(content));
     }
-    let told = |e: &dyn std::fmt::Display| Error::internal("seal a manifest", e);
     let recipients: Vec<Recipient> = recipients.iter().map(|text| text.parse()).collect::<Result<_>>()?;
-    let json = serde_json::to_vec(&content).map_err(|e| told(&e))?;
-    let encryptor = age::Encryptor::with_recipients(recipients.iter().map(Recipient::as_age)).map_err(|e| told(&e))?;
-    let mut sealed = Vec::new();
-    let armour = age::armor::ArmoredWriter::wrap_output(&mut sealed, age::armor::Format::AsciiArmor);
-    let mut writer = encryptor.wrap_output(armour.map_err(|e| told(&e))?).map_err(|e| told(&e))?;
-    writer.write_all(&json).map_err(|e| told(&e))?;
-    writer.finish().and_then(age::armor::ArmoredWriter::finish).map_err(|e| told(&e))?;
-    String::from_utf8(sealed).map(ManifestContent::Sealed).map_err(|e| told(&e))
+    let json = serde_json::to_vec(&content).map_err(|e| Error::internal("seal a manifest", e))?;
+    seal::armoured(&recipients, &json).map(ManifestContent::Sealed)
 }
 
 /// The manifest of one attempt, if it is there, is ours, describes this backup, and its artifact is
@@ -75,7 +66,8 @@ pub(super) async fn find_complete(app: &App, job: &Job, attempt: u32) -> Result<
     let Some(bytes) = app.storage.get(&key, LONGEST_MANIFEST).await? else { return Ok(None) };
     // One that cannot be read, or that somebody else signed, is not a reason to fail but to dump anew.
     let Ok((manifest, true)) = Manifest::decode(&bytes, &app.key) else { return Ok(None) };
-    let ours = manifest.describes(job.id, job.database_uid, job.backup()) && manifest.artifact.attempt == attempt;
+    let ours =
+        manifest.describes(job.id, job.database_uid, job.backup()) && manifest.artifact.attempt == attempt;
     if !ours {
         return Ok(None);
     }

@@ -31,7 +31,10 @@ use crate::{Error, Result};
 pub async fn request(app: &App, database: DatabaseId, id: Option<JobId>) -> Result<Job> {
     let database = databases::get(app, database).await?;
     if let Some(reason) = databases::held_back(app, &database).await? {
-        return Err(Error::invalid("database_id", format!("database {} is held back: {reason}", database.id)));
+        return Err(Error::invalid(
+            "database_id",
+            format!("database {} is held back: {reason}", database.id),
+        ));
     }
     let now = app.now();
     let id = id.unwrap_or_else(|| JobId(app.ids.ulid(now)));

@@ -16,7 +16,8 @@ pub(super) fn shown_name(settings: &Settings) -> String {
         return settings.database_name.clone();
     }
     let path = std::path::Path::new(&settings.database_name);
-    path.file_stem().map_or_else(|| settings.database_name.clone(), |stem| stem.to_string_lossy().into_owned())
+    path.file_stem()
+        .map_or_else(|| settings.database_name.clone(), |stem| stem.to_string_lossy().into_owned())
 }
 
 /// The job with its name: the one it has, or the first that neither the catalog nor storage knows.

@@ -114,7 +114,7 @@ struct Running<'a> {
 impl Running<'_> {
     async fn work(&self, job: &Job) -> Result<Ran> {
         if job.cancel_requested {
-            return self.end(|job, fence, now| job.cancelled(fence, now)).await;
+            return self.end(Job::cancelled).await;
         }
         match adopt::adopt_or_clean(self.app, job).await {
             Ok(Some(finished)) => return self.commit(finished).await,
@@ -263,9 +263,8 @@ impl Running<'_> {
     async fn commit(&self, finished: Finished) -> Result<Ran> {
         let Finished { artifact, fingerprint } = finished;
         let attempt = artifact.attempt;
-        let committed = self
-            .end(|job, fence, now| job.succeed(fence, artifact.clone(), fingerprint.clone(), now))
-            .await;
+        let committed =
+            self.end(|job, fence, now| job.succeed(fence, artifact.clone(), fingerprint.clone(), now)).await;
         if committed.is_ok() {
             return committed;
         }

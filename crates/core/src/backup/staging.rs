@@ -61,7 +61,8 @@ pub(crate) async fn sweep(app: &App) -> Result<usize> {
     let mut removed = 0;
     for entry in entries {
         let folder = entry.map_err(told)?.path();
-        let Some((id, attempt)) = folder.file_name().and_then(|name| name.to_str()).and_then(attempt_of) else {
+        let Some((id, attempt)) = folder.file_name().and_then(|name| name.to_str()).and_then(attempt_of)
+        else {
             continue;
         };
         let job = app.catalog.job(id).await?;

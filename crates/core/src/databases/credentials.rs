@@ -33,7 +33,9 @@ struct Stored<'a> {
 /// Seals a login for one database: moved to another record, it cannot be opened.
 pub(super) fn seal(app: &App, uid: DatabaseUid, login: &Login) -> Result<Credentials> {
     let password = login.password.as_ref().map(ExposeSecret::expose_secret);
-    for (field, value) in [("credentials.username", login.username.as_deref()), ("credentials.password", password)] {
+    for (field, value) in
+        [("credentials.username", login.username.as_deref()), ("credentials.password", password)]
+    {
         if value.is_some_and(|value| value.len() > LONGEST || value.contains('\0')) {
             return Err(Error::invalid(field, format!("at most {LONGEST} bytes without NUL are allowed")));
         }
@@ -41,7 +43,8 @@ pub(super) fn seal(app: &App, uid: DatabaseUid, login: &Login) -> Result<Credent
     if login.username.is_none() && password.is_none() {
         return Ok(Credentials::None);
     }
-    let stored = Stored { username: login.username.as_deref().map(Into::into), password: password.map(Into::into) };
+    let stored =
+        Stored { username: login.username.as_deref().map(Into::into), password: password.map(Into::into) };
     let text = serde_json::to_string(&stored).map_err(|e| Error::internal("seal credentials", e))?;
     let mut nonce = [0; 24];
     app.ids.random(&mut nonce);

@@ -35,7 +35,8 @@ pub(crate) async fn write(app: &App, database: Database) -> Result<Database> {
         settings: database.settings.clone(),
         credentials: database.credentials.clone(),
     };
-    let json = serde_json::to_vec_pretty(&definition).map_err(|e| Error::internal("write a definition", e))?;
+    let json =
+        serde_json::to_vec_pretty(&definition).map_err(|e| Error::internal("write a definition", e))?;
     app.storage.put(&keys::definition(database.uid), json).await?;
     let mut fresh = Database { definition_stale: false, ..database };
     match app.catalog.update_database(&fresh).await {

@@ -70,7 +70,7 @@ pub async fn register(app: &App, registration: Registration) -> Result<Database>
 /// Settings made of given fields over the installation's defaults.
 pub(crate) fn new_settings(app: &App, fields: &Map<String, Value>) -> Result<Settings> {
     for required in ["name", "engine", "database_name"] {
-        if !fields.get(required).is_some_and(|value| !value.is_null()) {
+        if fields.get(required).is_none_or(Value::is_null) {
             return Err(Error::invalid(required, "this field is required"));
         }
     }
@@ -200,7 +200,8 @@ fn guard_change(old: &Database, new: &Settings, change: &Change) -> Result<()> {
         ("retention_days", old.settings.retention_days, new.retention_days),
         ("max_backups", old.settings.max_backups, new.max_backups),
     ];
-    let shortened = shortened.into_iter().find(|(_, old, new)| new.unwrap_or(u32::MAX) < old.unwrap_or(u32::MAX));
+    let shortened =
+        shortened.into_iter().find(|(_, old, new)| new.unwrap_or(u32::MAX) < old.unwrap_or(u32::MAX));
     match shortened {
         Some((field, ..)) if !change.may_shorten_retention => {
             Err(Error::new(ErrorKind::Denied, "change a database", "shortening a retention removes backups")
@@ -254,7 +255,10 @@ async fn delete_all(app: &App, backups: &[Job]) -> Result<()> {
     let now = app.now();
     for job in backups {
         jobs::update(app, job.id, |job| {
-            if !job.status.is_terminal() && job.lease.is_none() && job.status != crate::model::Status::Deleting {
+            if !job.status.is_terminal()
+                && job.lease.is_none()
+                && job.status != crate::model::Status::Deleting
+            {
                 job.cancel(now)?;
             }
             job.delete()

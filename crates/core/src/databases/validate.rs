@@ -62,7 +62,8 @@ fn server(settings: &mut Settings) -> Result<()> {
 }
 
 fn policy(settings: &Settings) -> Result<()> {
-    for (field, value) in [("retention_days", settings.retention_days), ("max_backups", settings.max_backups)] {
+    for (field, value) in [("retention_days", settings.retention_days), ("max_backups", settings.max_backups)]
+    {
         if value == Some(0) {
             return Err(Error::invalid(field, "0 would keep nothing; use 1 or more, or null for no limit"));
         }
@@ -73,7 +74,10 @@ fn policy(settings: &Settings) -> Result<()> {
         Schedule::parse("@daily", Some(zone))?;
     }
     if settings.encryption.len() > MOST_RECIPIENTS {
-        return Err(Error::invalid("encryption", format!("at most {MOST_RECIPIENTS} recipients are allowed")));
+        return Err(Error::invalid(
+            "encryption",
+            format!("at most {MOST_RECIPIENTS} recipients are allowed"),
+        ));
     }
     for recipient in &settings.encryption {
         recipient.parse::<Recipient>().map_err(|e| e.with_field("encryption"))?;

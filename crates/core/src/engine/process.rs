@@ -74,12 +74,13 @@ impl Invocation {
 
     /// Starts it.
     pub fn start(mut self, redactor: Redactor, log: Option<JobLog>) -> Result<Child> {
-        let child = self.command.spawn().map_err(|e| {
-            Error::new(ErrorKind::Tool, format!("start {}", self.name), e.to_string())
-        })?;
+        let child = self
+            .command
+            .spawn()
+            .map_err(|e| Error::new(ErrorKind::Tool, format!("start {}", self.name), e.to_string()))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-        let mut child = Child { child, group, name: self.name, stderr: None };
-        child.stderr = child.child.stderr.take().map(|pipe| tokio::spawn(keep_tail(pipe, redactor, log)));
+        let mut child = Child { process: child, group, name: self.name, stderr: None };
+        child.stderr = child.process.stderr.take().map(|pipe| tokio::spawn(keep_tail(pipe, redactor, log)));
         Ok(child)
     }
 
@@ -91,11 +92,18 @@ impl Invocation {
         let run = async {
             let mut output = Vec::new();
             let pipe = child.take_stdout()?;
-            pipe.take(most as u64).read_to_end(&mut output).await.map_err(|e| Error::internal("read a tool", e))?;
+            pipe.take(most as u64)
+                .read_to_end(&mut output)
+                .await
+                .map_err(|e| Error::internal("read a tool", e))?;
             Ok((child.wait().await?, output))
         };
         tokio::time::timeout(limit, run).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Timeout, format!("run {name}"), format!("no answer in {} s", limit.as_secs())))
+            Err(Error::new(
+                ErrorKind::Timeout,
+                format!("run {name}"),
+                format!("no answer in {} s", limit.as_secs()),
+            ))
         })
     }
 }
@@ -103,7 +111,7 @@ impl Invocation {
 /// A running tool and its process group.
 #[derive(Debug)]
 pub struct Child {
-    child: TokioChild,
+    process: TokioChild,
     group: Option<rustix::process::Pid>,
     name: String,
     stderr: Option<JoinHandle<String>>,
@@ -112,14 +120,14 @@ pub struct Child {
 impl Child {
     /// Its standard output; once.
     pub fn take_stdout(&mut self) -> Result<ChildStdout> {
-        let pipe = self.child.stdout.take();
+        let pipe = self.process.stdout.take();
         pipe.ok_or_else(|| Error::internal("read a tool", "its output was taken before"))
     }
 
     /// Waits for its end.
     pub async fn wait(mut self) -> Result<Ended> {
         let name = format!("wait for {}", self.name);
-        let status = self.child.wait().await.map_err(|e| Error::internal(&name, e))?;
+        let status = self.process.wait().await.map_err(|e| Error::internal(&name, e))?;
         // What it left behind in its group could hold standard error open for ever.
         self.kill_group();
         let stderr = match self.stderr.take() {
@@ -230,8 +238,7 @@ async fn copy(
         }
         let chunk = buffer.freeze();
         let refused = || Error::new(ErrorKind::Incomplete, "watch a dump", "the observer stopped");
-        let (watched, written) =
-            tokio::join!(chunks.send(chunk.clone()), sink.write(&chunk));
+        let (watched, written) = tokio::join!(chunks.send(chunk.clone()), sink.write(&chunk));
         watched.map_err(|_| refused())?;
         written?;
     }

@@ -47,7 +47,8 @@ impl Engine for Sqlite {
         blocking("open SQLite database", move || {
             let connection = open(&path)?;
             let pages = |e| explain("read SQLite database", &e);
-            let count: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(pages)?;
+            let count: i64 =
+                connection.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(pages)?;
             let size: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(pages)?;
             Ok(Probe {
                 server_version: rusqlite::version().to_owned(),
@@ -108,14 +109,16 @@ fn locate(source: &Source) -> Result<PathBuf> {
             .with_retryable(false)
             .with_mend("check database_name: it is the file's path on this machine")
     })?;
-    let roots: Vec<PathBuf> = source.sqlite_roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
+    let roots: Vec<PathBuf> =
+        source.sqlite_roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
     lies_within(&real, &roots)?;
     Ok(real)
 }
 
 fn open(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|e| explain("open SQLite database", &e))?;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|e| explain("open SQLite database", &e))?;
     connection.busy_timeout(BUSY).map_err(|e| explain("open SQLite database", &e))?;
     Ok(connection)
 }
@@ -165,8 +168,12 @@ fn check_and_fingerprint(staged: &Path) -> Result<Fingerprint> {
     let verdict: String =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(told)?;
     if verdict != "ok" {
-        return Err(Error::new(ErrorKind::Corrupt, "check the copy", format!("the database is damaged: {verdict}"))
-            .with_mend("repair the database: sqlite3 FILE .recover"));
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "check the copy",
+            format!("the database is damaged: {verdict}"),
+        )
+        .with_mend("repair the database: sqlite3 FILE .recover"));
     }
     fingerprint(&connection).map_err(told)
 }
@@ -182,7 +189,8 @@ pub(crate) fn fingerprint(connection: &Connection) -> rusqlite::Result<Fingerpri
     let mut row_bytes = Vec::new();
     for name in names {
         let mut table = TableFingerprint::default();
-        let mut rows = connection.prepare(&format!("SELECT * FROM main.\"{}\"", name.replace('"', "\"\"")))?;
+        let mut rows =
+            connection.prepare(&format!("SELECT * FROM main.\"{}\"", name.replace('"', "\"\"")))?;
         let columns = rows.column_count();
         let mut rows = rows.query([])?;
         while let Some(row) = rows.next()? {
@@ -254,8 +262,9 @@ fn explain(operation: &str, error: &rusqlite::Error) -> Error {
         Some(ErrorCode::DatabaseCorrupt) => Error::new(ErrorKind::Corrupt, operation, message)
             .with_mend("repair the database: sqlite3 FILE .recover"),
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
-            Error::new(ErrorKind::Denied, operation, message)
-                .with_mend("give this user read access to the file and, in WAL mode, write access to its folder")
+            Error::new(ErrorKind::Denied, operation, message).with_mend(
+                "give this user read access to the file and, in WAL mode, write access to its folder",
+            )
         }
         Some(ErrorCode::DiskFull) => {
             Error::new(ErrorKind::Storage, operation, "the disk of the staging folder is full")

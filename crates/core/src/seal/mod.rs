@@ -15,6 +15,7 @@
 //! A dump that was aborted can never be finished: [`Piece::End`] is the only source of a [`Sealed`],
 //! and it comes only after [`SealWriter::finish`], which the caller calls when the dump is proven whole.
 
+mod armour;
 mod budget;
 mod codec;
 mod digest;
@@ -30,6 +31,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use armour::armoured;
 pub use digest::{DigestReader, Digester, Digests};
 pub use keys::{Identity, Recipient};
 pub use open::{Envelope, Origin, open, read_error};

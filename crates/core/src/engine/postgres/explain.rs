@@ -7,7 +7,11 @@ use crate::{Error, ErrorKind};
 const KNOWN: [(&str, ErrorKind, &str); 19] = [
     ("password authentication failed", ErrorKind::Denied, "check the user name and the password"),
     ("no password supplied", ErrorKind::Denied, "give this database credentials"),
-    ("no pg_hba.conf entry", ErrorKind::Denied, "allow this host, user and database in the server's pg_hba.conf"),
+    (
+        "no pg_hba.conf entry",
+        ErrorKind::Denied,
+        "allow this host, user and database in the server's pg_hba.conf",
+    ),
     ("role \"", ErrorKind::Denied, "check the user name"),
     ("permission denied", ErrorKind::Denied, "let the user read everything: GRANT pg_read_all_data TO it"),
     ("server version mismatch", ErrorKind::Tool, "install a pg_dump of the server's major"),

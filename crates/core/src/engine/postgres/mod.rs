@@ -38,7 +38,8 @@ use crate::{Error, ErrorKind, Result};
 
 /// The modes that libpq knows.
 const TLS_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
-const INSTALL: &str = "install the client tools: apt-get install postgresql-client (or -NN for a given major)";
+const INSTALL: &str =
+    "install the client tools: apt-get install postgresql-client (or -NN for a given major)";
 
 /// The engine for PostgreSQL.
 pub struct Postgres;
@@ -98,7 +99,14 @@ async fn ask_server(source: &Source) -> Result<Server> {
     let connection = Connection::prepare(source)?;
     let invocation = connection
         .invoke(&psql)
-        .args(["--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align", "--field-separator=|"])
+        .args([
+            "--no-psqlrc",
+            "--no-password",
+            "--quiet",
+            "--tuples-only",
+            "--no-align",
+            "--field-separator=|",
+        ])
         .args(["--set=ON_ERROR_STOP=1", "--command"])
         .arg(QUERY);
     let limit = Duration::from_secs(CONNECT_TIMEOUT) + Duration::from_secs(15);
@@ -163,7 +171,8 @@ fn major_of(version: &str) -> Option<u32> {
 }
 
 fn missing(tool: &str) -> Error {
-    Error::new(ErrorKind::Tool, format!("look for {tool}"), format!("{tool} is not installed")).with_mend(INSTALL)
+    Error::new(ErrorKind::Tool, format!("look for {tool}"), format!("{tool} is not installed"))
+        .with_mend(INSTALL)
 }
 
 #[cfg(test)]
