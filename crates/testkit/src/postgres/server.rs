@@ -132,6 +132,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // A frozen backend would make the postmaster wait for seconds before it kills it.
+        self.signal_all(Signal::CONT);
         drop(self.guardian.stdin.take());
         let mut ended = || matches!(self.guardian.try_wait(), Ok(Some(_)) | Err(_));
         if !host::holds_within(Duration::from_secs(10), &mut ended) {

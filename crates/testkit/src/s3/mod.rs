@@ -8,6 +8,7 @@
 //! assert_eq!(server.open_uploads(), 0);
 //! ```
 
+mod digest;
 mod faults;
 mod record;
 mod serve;
@@ -68,7 +69,7 @@ impl S3Server {
     /// Forgets all faults and lets hanging requests go on.
     pub fn heal(&self) {
         self.shared.state().faults.clear();
-        self.shared.healed.notify_waiters();
+        self.shared.healed.send_replace(());
     }
 
     /// Every request so far, in the order they were answered; those that hang are not among them.
@@ -79,6 +80,11 @@ impl S3Server {
     /// How many requests of one kind were answered (or dropped).
     pub fn count(&self, operation: Operation) -> usize {
         self.shared.state().seen.iter().filter(|seen| seen.operation == operation).count()
+    }
+
+    /// How many requests hang right now.
+    pub fn hanging(&self) -> usize {
+        self.shared.state().hanging
     }
 
     /// Multipart uploads that were started, and neither completed nor aborted.

@@ -19,16 +19,16 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{oneshot, watch};
 
 use super::faults::Faults;
-use super::{Fault, Operation, S3Server, Seen};
+use super::{Fault, Operation, S3Server, Seen, digest};
 
 /// What the test's side and the server's side both see.
 #[derive(Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
-    pub(super) healed: Notify,
+    pub(super) healed: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -37,6 +37,7 @@ pub(super) struct State {
     pub(super) seen: Vec<Seen>,
     pub(super) open_uploads: BTreeSet<String>,
     pub(super) largest_body: u64,
+    pub(super) hanging: usize,
 }
 
 impl Shared {
@@ -92,6 +93,8 @@ async fn handle(
     shared: Arc<Shared>,
 ) -> io::Result<Response<Body>> {
     let mut seen = Seen::of(&request);
+    // Before the decision, so that a healing right after it is not missed.
+    let mut healed = shared.healed.subscribe();
     let fault = shared.state().faults.decide(&seen);
     let answer = match fault {
         None => perform(request.map(Body::from), &seen, &store, &shared).await,
@@ -99,7 +102,9 @@ async fn handle(
         Some(Fault::OkWithErrorBody) => Ok(error_document(StatusCode::OK, "InternalError")),
         Some(Fault::Drop) => Err(dropped()),
         Some(Fault::Hang) => {
-            shared.healed.notified().await;
+            shared.state().hanging += 1;
+            healed.changed().await.ok();
+            shared.state().hanging -= 1;
             Err(dropped())
         }
         Some(Fault::LoseResponse) => {
@@ -127,6 +132,9 @@ async fn perform(
         let mut state = shared.state();
         state.largest_body = state.largest_body.max(seen.content_length);
     }
+    let Some(request) = verified(request).await? else {
+        return Ok(error_document(StatusCode::BAD_REQUEST, "BadDigest"));
+    };
     let response = store.call(request).await.map_err(|error| io::Error::other(format!("{error:?}")))?;
     if matches!(seen.operation, Operation::GetObject | Operation::HeadObject) {
         return Ok(response);
@@ -165,6 +173,17 @@ async fn collect(body: &mut Body) -> io::Result<Bytes> {
         all.extend_from_slice(&chunk.map_err(io::Error::other)?);
     }
     Ok(all.freeze())
+}
+
+/// The request, its body held against the checksums that it claims; none when they do not match.
+async fn verified(request: Request<Body>) -> io::Result<Option<Request<Body>>> {
+    if !digest::is_claimed(request.headers()) {
+        return Ok(Some(request));
+    }
+    let (parts, mut body) = request.into_parts();
+    let bytes = collect(&mut body).await?;
+    let matches = digest::is_true(&parts.headers, &bytes);
+    Ok(matches.then(|| Request::from_parts(parts, Body::from(bytes))))
 }
 
 async fn corrupted(request: Request<Incoming>) -> io::Result<Request<Body>> {
