@@ -98,8 +98,10 @@ async fn handle(
     let fault = shared.state().faults.decide(&seen);
     let answer = match fault {
         None => perform(request.map(Body::from), &seen, &store, &shared).await,
-        Some(Fault::Status(status)) => Ok(refusal(status)),
-        Some(Fault::OkWithErrorBody) => Ok(error_document(StatusCode::OK, "InternalError")),
+        Some(Fault::Status(status)) => drain(request).await.map(|()| refusal(status)),
+        Some(Fault::OkWithErrorBody) => {
+            drain(request).await.map(|()| error_document(StatusCode::OK, "InternalError"))
+        }
         Some(Fault::Drop) => Err(dropped()),
         Some(Fault::Hang) => {
             shared.state().hanging += 1;
@@ -184,6 +186,16 @@ async fn verified(request: Request<Body>) -> io::Result<Option<Request<Body>>> {
     let bytes = collect(&mut body).await?;
     let matches = digest::is_true(&parts.headers, &bytes);
     Ok(matches.then(|| Request::from_parts(parts, Body::from(bytes))))
+}
+
+/// Takes the body and forgets it: an answer in the middle of one would close the connection too, and
+/// the client might see that instead of the answer.
+async fn drain(request: Request<Incoming>) -> io::Result<()> {
+    let mut body = Body::from(request.into_body());
+    while let Some(chunk) = body.next().await {
+        chunk.map_err(io::Error::other)?;
+    }
+    Ok(())
 }
 
 async fn corrupted(request: Request<Incoming>) -> io::Result<Request<Body>> {
