@@ -124,9 +124,7 @@ impl Catalog for SqliteCatalog {
             return Ok(());
         }
         let lines = lines.to_vec();
-        self.pool
-            .write("append to a job's log", move |connection| log::append(connection, job, &lines))
-            .await
+        self.pool.write("append to a job's log", move |connection| log::append(connection, job, &lines)).await
     }
 
     async fn log(&self, job: JobId, after: u64, limit: usize) -> Result<Vec<LogEntry>> {
@@ -175,9 +173,7 @@ impl Catalog for SqliteCatalog {
 
     async fn release_lease(&self, name: &str, fence: u64) -> Result<()> {
         let name = name.to_owned();
-        self.pool
-            .write("release a lease", move |connection| leases::release(connection, &name, fence))
-            .await
+        self.pool.write("release a lease", move |connection| leases::release(connection, &name, fence)).await
     }
 
     async fn live_leases(&self, prefix: &str, now: Timestamp) -> Result<Vec<String>> {

@@ -68,14 +68,7 @@ pub(crate) fn update(connection: &Connection, mut database: Database) -> Outcome
             "UPDATE databases SET uid = ?1, revision = ?2, attention_at = ?3, document = ?4 \
              WHERE id = ?5 AND revision = ?6",
         )?
-        .execute(params![
-            columns.uid,
-            next,
-            columns.attention_at,
-            columns.document,
-            database.id.0,
-            stored
-        ])?;
+        .execute(params![columns.uid, next, columns.attention_at, columns.document, database.id.0, stored])?;
     if changed == 0 {
         return Err(stale(OPERATION, database.id).into());
     }

@@ -34,12 +34,7 @@ pub(crate) fn acquire(
     Ok(fence.map(count))
 }
 
-pub(crate) fn renew(
-    connection: &Connection,
-    name: &str,
-    fence: u64,
-    expires_at: Timestamp,
-) -> Outcome<bool> {
+pub(crate) fn renew(connection: &Connection, name: &str, fence: u64, expires_at: Timestamp) -> Outcome<bool> {
     let renewed = connection
         .prepare_cached("UPDATE leases SET expires_at = ?1 WHERE fence = ?2 AND name = ?3")?
         .execute(params![millis(expires_at), integer(fence), name])?;

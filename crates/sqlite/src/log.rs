@@ -31,12 +31,7 @@ pub(crate) fn append(connection: &Connection, job: JobId, lines: &[LogEntry]) ->
     Ok(())
 }
 
-pub(crate) fn lines(
-    connection: &Connection,
-    job: JobId,
-    after: u64,
-    limit: usize,
-) -> Outcome<Vec<LogEntry>> {
+pub(crate) fn lines(connection: &Connection, job: JobId, after: u64, limit: usize) -> Outcome<Vec<LogEntry>> {
     let mut statement = connection.prepare_cached(LINES)?;
     let mut rows = statement.query(params![job.to_string(), integer(after), integer(limit)])?;
     let mut lines = Vec::new();

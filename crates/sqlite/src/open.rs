@@ -219,8 +219,8 @@ fn turn_to_wal(connection: &Connection, path: &Path) -> Outcome<()> {
     const PAUSE: Duration = Duration::from_millis(5);
     let mut waited = Duration::ZERO;
     loop {
-        let turned = connection
-            .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        let turned =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
         match turned {
             Ok(mode) if mode == "wal" => break,
             Ok(mode) => {
