@@ -105,6 +105,12 @@ pub(crate) fn test_servers_dir() -> PathBuf {
     Path::new(&home).join(".cache/respaldo/test-servers")
 }
 
+/// The present instant, in milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(since.expect("a time after 1970").as_millis()).expect("a time of this age")
+}
+
 /// `bytes` random bytes, in hexadecimal.
 pub fn random_hex(bytes: usize) -> String {
     use std::fmt::Write as _;

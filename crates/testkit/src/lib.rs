@@ -1,5 +1,7 @@
 //! Development only: the real servers, simulated tools and faults that Respaldo's tests run against.
 //!
+//! - [`app`]: an installation in this process whose clock, storage and surroundings a test holds;
+//! - [`catalog`]: the contract suite that every catalog passes;
 //! - [`postgres`]: PostgreSQL servers of two major versions on private ports, and a sample database
 //!   that holds everything awkward;
 //! - [`sqlite`]: the same for SQLite, with a writer that never stops;
@@ -13,6 +15,8 @@
 #![expect(clippy::expect_used, reason = "a panic is how a test's tool reports to the test")]
 #![allow(clippy::missing_panics_doc, reason = "everything here panics when it cannot do its work")]
 
+pub mod app;
+pub mod catalog;
 pub mod faults;
 pub mod host;
 pub mod postgres;

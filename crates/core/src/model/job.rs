@@ -95,7 +95,7 @@ pub struct Progress {
 
 /// What a job does. Dumping is the first kind; restore, verification and packaging follow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Work {
     /// Make this backup.
     Dump(Box<Backup>),

@@ -32,6 +32,24 @@ impl FaultPlan {
             }
         }
     }
+
+    /// The same for a port that is not storage: `failed` makes its error.
+    pub(crate) async fn around_result<T, E>(
+        &self,
+        call: Call,
+        path: &str,
+        deed: impl Future<Output = std::result::Result<T, E>>,
+        failed: impl FnOnce() -> E,
+    ) -> std::result::Result<T, E> {
+        match self.judge(call, path) {
+            Verdict::Perform => deed.await,
+            Verdict::Refuse(_) => Err(failed()),
+            Verdict::PerformThenFail(_) => {
+                deed.await?;
+                Err(failed())
+            }
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -49,6 +49,8 @@ pub enum Call {
     Rename,
     /// Making a folder.
     CreateDir,
+    /// A call to the catalog, named by its method.
+    Catalog,
 }
 
 /// How a chosen call fails.
