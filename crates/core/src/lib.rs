@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod fingerprint;
+pub mod seal;
 
 pub use error::{Error, ErrorKind, Result};
