@@ -2,6 +2,8 @@
 
 pub mod error;
 pub mod fingerprint;
+pub mod keyring;
+pub mod redact;
 pub mod seal;
 
 pub use error::{Error, ErrorKind, Result};
