@@ -9,7 +9,8 @@
 //! - the *slots*: a slot is a block of the dump and room for its worst compression. Every block in
 //!   flight is in a slot, and there are never more slots.
 //!
-//! So with two threads, 16 MiB give gzip 6 slots of 1 MiB blocks, and 8 MiB give 5 of 512 KiB.
+//! So with two threads, 16 MiB give gzip 6 slots of 1 MiB blocks and zstd 5 of 1 MiB; 8 MiB give gzip 5
+//! of 512 KiB and zstd 3 of 512 KiB. Buffers are made when first used: a small dump costs little.
 
 use super::{Compression, SealPlan};
 use crate::error::{Error, Result};
@@ -24,6 +25,7 @@ pub(super) const PIECES_TO_READER: usize = 3;
 const PIECES: usize = PIECES_TO_DIGEST + PIECES_TO_READER + 3;
 const AGE: usize = 3 * 64 * 1024;
 const LEAST_BLOCK: usize = 64 * 1024;
+const MOST_THREADS: usize = 64;
 
 /// How large the blocks are and how many of them may be in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,18 +35,22 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// The largest blocks of which enough fit: one being filled, one per worker, one being written.
+    /// The largest blocks of which enough fit: one per worker and one being filled. More would be smoother,
+    /// but smaller blocks compress worse.
     pub(super) fn of(plan: &SealPlan) -> Result<Self> {
-        if plan.threads == 0 {
-            return Err(Error::invalid("threads", "at least one thread must compress"));
+        if !(1..=MOST_THREADS).contains(&plan.threads) {
+            return Err(Error::invalid(
+                "threads",
+                format!("{} is not between 1 and {MOST_THREADS}", plan.threads),
+            ));
         }
         let (preferred, codec) = match plan.compression {
             Compression::Gzip => (1 << 20, 768 * 1024),
             Compression::Zstd => (2 << 20, 1536 * 1024),
             Compression::None => (256 * 1024, 0),
         };
-        let room = plan.memory.saturating_sub(PIECES * PIECE + AGE + plan.threads.saturating_mul(codec));
-        let (enough, useful) = (plan.threads + 2, 2 * plan.threads + 2);
+        let room = plan.memory.saturating_sub(PIECES * PIECE + AGE + plan.threads * codec);
+        let (enough, useful) = (plan.threads + 1, 2 * plan.threads + 2);
         let mut block = preferred;
         while block >= LEAST_BLOCK {
             let slots = room / slot_bytes(block);
@@ -80,7 +86,7 @@ mod tests {
         assert_eq!(of(Compression::Gzip, 8), Layout { block: 512 * 1024, slots: 5 });
         assert_eq!(of(Compression::Zstd, 32), Layout { block: 2 << 20, slots: 6 });
         assert_eq!(of(Compression::Zstd, 16), Layout { block: 1 << 20, slots: 5 });
-        assert_eq!(of(Compression::Zstd, 8), Layout { block: 256 * 1024, slots: 6 });
+        assert_eq!(of(Compression::Zstd, 8), Layout { block: 512 * 1024, slots: 3 });
     }
 
     #[test]
@@ -90,7 +96,9 @@ mod tests {
         }
         let error = layout(Compression::Gzip, 1 << 20, 2).unwrap_err();
         assert_eq!(error.field(), Some("memory"));
-        assert_eq!(layout(Compression::Gzip, 1 << 24, 0).unwrap_err().field(), Some("threads"));
+        for threads in [0, 65, usize::MAX] {
+            assert_eq!(layout(Compression::Gzip, 1 << 24, threads).unwrap_err().field(), Some("threads"));
+        }
     }
 
     #[test]

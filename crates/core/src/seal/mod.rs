@@ -128,7 +128,7 @@ pub struct SealPlan {
     pub compression: Compression,
     /// Who can open the artifact; nobody named means that it is not encrypted. At most 100.
     pub recipients: Vec<Recipient>,
-    /// Worker threads that compress, at least one. Two more threads order, encrypt and digest.
+    /// Worker threads that compress, 1 to 64. Two more threads order, encrypt and digest.
     pub threads: usize,
     /// Bytes that the stage may hold at most; [`SealPlan::LEAST_MEMORY`] for two threads. The blocks
     /// shrink to fit.
