@@ -1,4 +1,5 @@
 //! Real dumps, made from `fixtures/postgres/schema.sql` by the `pg_dump` in each file's name.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use respaldo_core::engine::observe::{Observed, Observer};
 use respaldo_core::engine::postgres::{CustomObserver, LARGE_OBJECTS, PlainObserver};

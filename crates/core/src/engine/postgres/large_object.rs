@@ -12,16 +12,16 @@ pub(super) struct LargeObject {
 
 impl LargeObject {
     pub(super) fn new(oid: u32) -> Self {
-        let mut hasher = Box::new(blake3::Hasher::new());
-        hasher.update(&oid.to_le_bytes());
-        Self { oid, hasher }
+        Self { oid, hasher: Box::default() }
     }
 
     pub(super) fn take(&mut self, data: &[u8]) {
         self.hasher.update(data);
     }
 
-    pub(super) fn digest(&self) -> blake3::Hash {
+    /// The object's hash. Its number comes last, because the hasher is fastest on aligned data.
+    pub(super) fn digest(mut self) -> blake3::Hash {
+        self.hasher.update(&self.oid.to_le_bytes());
         self.hasher.finalize()
     }
 
@@ -42,10 +42,18 @@ pub(super) struct HexText {
 impl HexText {
     /// Decodes the next bytes into `object`.
     pub(super) fn feed(&mut self, text: &[u8], object: &mut LargeObject) -> Result<()> {
-        let mut decoded = [0u8; 4096];
+        let mut decoded = [0u8; 8192];
         for piece in text.chunks(decoded.len()) {
-            let mut filled = 0;
-            for &byte in piece {
+            let (mut filled, mut at) = (0, 0);
+            while let Some(&byte) = piece.get(at) {
+                if self.marked && self.high.is_none() && !self.ended {
+                    let pairs = decode(&piece[at..], &mut decoded[filled..]);
+                    (at, filled) = (at + 2 * pairs, filled + pairs);
+                    if pairs > 0 {
+                        continue;
+                    }
+                }
+                at += 1;
                 let Some(nibble) = self.nibble(byte)? else { continue };
                 match self.high.take() {
                     None => self.high = Some(nibble),
@@ -82,6 +90,20 @@ impl HexText {
         }
         Ok(None)
     }
+}
+
+/// Decodes pairs of digits up to the first that is none, and answers how many.
+fn decode(text: &[u8], decoded: &mut [u8]) -> usize {
+    let mut pairs = 0;
+    for (pair, place) in text.as_chunks::<2>().0.iter().zip(decoded) {
+        let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+        if high | low > 15 {
+            break;
+        }
+        *place = high << 4 | low;
+        pairs += 1;
+    }
+    pairs
 }
 
 /// The value of each hexadecimal digit; 255 for every other byte.
