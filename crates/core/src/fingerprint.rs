@@ -21,11 +21,23 @@ pub struct TableFingerprint {
 impl TableFingerprint {
     /// Adds one row, given as the bytes that stand for it in the dump.
     pub fn add_row(&mut self, row: &[u8]) {
-        let digest = blake3::hash(row);
+        self.add_digest(&blake3::hash(row));
+    }
+
+    /// Adds one row by the hash of its bytes, for a row that came in pieces.
+    pub fn add_digest(&mut self, digest: &blake3::Hash) {
         let mut low = [0u8; 16];
         low.copy_from_slice(&digest.as_bytes()[..16]);
         self.rows += 1;
         self.hash = self.hash.wrapping_add(u128::from_le_bytes(low));
+    }
+}
+
+/// Takes in what another part of the same table held.
+impl std::ops::AddAssign for TableFingerprint {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.hash = self.hash.wrapping_add(other.hash);
     }
 }
 

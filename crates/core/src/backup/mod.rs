@@ -1,0 +1,105 @@
+//! Backups: request, list, download, delete, and the dump job itself.
+//!
+//! The path of a backup through this module:
+//! [`request`] queues a job → [`run`] takes its lease and a place → `attempt` dumps, seals and stores →
+//! the manifest is written → the catalog says `succeeded`. What went wrong on the way is removed by
+//! the attempt itself, or, after a crash, by [`sweep`](self::sweep) or the next attempt.
+
+mod adopt;
+mod attempt;
+mod download;
+mod keeper;
+mod manifest;
+mod naming;
+mod place;
+mod run;
+pub(crate) mod staging;
+pub(crate) mod sweep;
+
+pub use self::download::Download;
+pub use self::run::{Ran, Worker, run};
+use crate::app::App;
+use crate::databases;
+use crate::engine;
+use crate::jobs;
+use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId};
+use crate::ports::{Cursor, JobFilter, Totals};
+use crate::{Error, Result};
+
+/// Asks for a manual backup of a database. `id` is the job's, when the caller has already chosen it;
+/// asked twice with the same id, it is one backup.
+pub async fn request(app: &App, database: DatabaseId, id: Option<JobId>) -> Result<Job> {
+    let database = databases::get(app, database).await?;
+    if let Some(reason) = databases::held_back(app, &database).await? {
+        return Err(Error::invalid(
+            "database_id",
+            format!("database {} is held back: {reason}", database.id),
+        ));
+    }
+    let now = app.now();
+    let id = id.unwrap_or_else(|| JobId(app.ids.ulid(now)));
+    let job = queued(app, &database, BackupKind::Manual, id, now);
+    if !app.catalog.create_job(&job).await? {
+        return jobs::get(app, id).await;
+    }
+    app.doorbell.ring(id).await?;
+    Ok(job)
+}
+
+/// A queued dump job with the policy that its database has now.
+pub(crate) fn queued(
+    app: &App,
+    database: &Database,
+    kind: BackupKind,
+    id: JobId,
+    created_at: jiff::Timestamp,
+) -> Job {
+    let settings = &database.settings;
+    let encryption = match settings.encryption.as_slice() {
+        [] => app.limits.recipients.clone(),
+        own => own.to_vec(),
+    };
+    let backup = Backup {
+        kind,
+        slot: (kind == BackupKind::Scheduled).then_some(created_at),
+        config_id: database.config_id.clone(),
+        database_name: naming::shown_name(settings),
+        engine: settings.engine,
+        format: settings.format,
+        compression: settings.compression,
+        encryption,
+        name: None,
+        artifact: None,
+        fingerprint: None,
+        verification: None,
+    };
+    Job::dump(id, (database.id, database.uid), backup, created_at, app.limits.attempts)
+}
+
+/// One backup, or `NotFound`.
+pub async fn get(app: &App, id: JobId) -> Result<Job> {
+    app.catalog.job(id).await?.ok_or_else(|| Error::not_found("backup", id))
+}
+
+/// Backups, newest first.
+pub async fn list(app: &App, filter: &JobFilter, after: Option<Cursor>, limit: usize) -> Result<Vec<Job>> {
+    app.catalog.jobs(filter, after, limit).await
+}
+
+/// Sums over all backups, or one database's.
+pub async fn stats(app: &App, database: Option<DatabaseId>) -> Result<Totals> {
+    app.catalog.totals(database).await
+}
+
+/// Deletes a backup: manifest, artifact, record. True when it is gone; false when a reader holds it,
+/// and a later tick will finish.
+pub async fn delete(app: &App, id: JobId) -> Result<bool> {
+    get(app, id).await?;
+    let job = jobs::update(app, id, Job::delete).await?;
+    sweep::finish_deletion(app, &job).await
+}
+
+/// The engine that makes a backup, or why there is none.
+fn engine_of(backup: &Backup) -> Result<&'static dyn engine::Engine> {
+    engine::engine(backup.engine).ok_or_else(|| databases::not_built(backup.engine))
+}

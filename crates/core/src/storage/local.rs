@@ -1,0 +1,138 @@
+//! What local disk needs beside OpenDAL: folders fsynced, and artifacts shown under their names.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::{Error, ErrorKind, Result};
+
+/// The root folder of storage on local disk.
+#[derive(Clone, Debug)]
+pub(super) struct LocalDisk {
+    root: Arc<PathBuf>,
+}
+
+impl LocalDisk {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root: Arc::new(root) }
+    }
+
+    /// Whether a file can be made there.
+    pub(super) async fn check(&self) -> Result<()> {
+        self.run("write to storage", |root| tempfile::tempfile_in(root).map(drop)).await
+    }
+
+    /// Makes the names of a file and of every folder above it durable.
+    pub(super) async fn sync_folders(&self, key: &str) -> Result<()> {
+        let key = key.to_owned();
+        self.run("make a file's name durable", move |root| {
+            let mut folder = Path::new(&key).parent();
+            while let Some(relative) = folder {
+                File::open(root.join(relative))?.sync_all()?;
+                folder = relative.parent();
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Links an artifact's file into the root, under its own name.
+    pub(super) async fn link(&self, key: &str) -> Result<()> {
+        let key = key.to_owned();
+        self.run("show an artifact", move |root| {
+            let (file, shown) = (root.join(&key), root.join(name_of(&key)));
+            match fs::hard_link(&file, &shown) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && same_file(&file, &shown)? => {}
+                other => other?,
+            }
+            File::open(root)?.sync_all()
+        })
+        .await
+    }
+
+    /// Removes the link, if it is this artifact's.
+    pub(super) async fn unlink(&self, key: &str) -> Result<()> {
+        let key = key.to_owned();
+        self.run("hide an artifact", move |root| {
+            let (file, shown) = (root.join(&key), root.join(name_of(&key)));
+            if same_file(&file, &shown)? {
+                fs::remove_file(shown)?;
+                File::open(root)?.sync_all()?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn exists(&self, name: &str) -> Result<bool> {
+        let name = name.to_owned();
+        self.run("look for an artifact's name", move |root| fs::exists(root.join(name))).await
+    }
+
+    /// Removes a folder and the folders above it, as long as they are empty.
+    pub(super) async fn remove_empty_folders(&self, folder: &str) -> Result<()> {
+        let folder = folder.trim_end_matches('/').to_owned();
+        self.run("remove empty folders", move |root| {
+            let below = root.join(&folder);
+            for attempt in subfolders(&below)? {
+                remove_if_empty(&attempt)?;
+            }
+            let mut folder = Some(Path::new(&folder));
+            while let Some(relative) = folder.filter(|path| path.components().count() > 1) {
+                if !remove_if_empty(&root.join(relative))? {
+                    break;
+                }
+                folder = relative.parent();
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let root = Arc::clone(&self.root);
+        let done = tokio::task::spawn_blocking(move || work(&root)).await;
+        done.map_err(|e| Error::internal(operation, e))?.map_err(|e| {
+            Error::new(ErrorKind::Storage, operation, format!("{}: {e}", self.root.display()))
+                .with_mend("check that the folder exists, has room and may be written")
+        })
+    }
+}
+
+fn name_of(key: &str) -> &str {
+    key.rsplit('/').next().unwrap_or(key)
+}
+
+fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
+    let identity = |path: &Path| match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    };
+    Ok(identity(one)?.is_some_and(|one| identity(other).is_ok_and(|other| other == Some(one))))
+}
+
+fn subfolders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .filter(|path| path.as_ref().map_or(true, |path| path.is_dir()))
+            .collect(),
+    }
+}
+
+fn remove_if_empty(folder: &Path) -> io::Result<bool> {
+    match fs::remove_dir(folder) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+        Err(e) => Err(e),
+    }
+}

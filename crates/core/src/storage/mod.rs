@@ -1,0 +1,251 @@
+//! Storage in our words: a struct around OpenDAL, never a second trait.
+//!
+//! Artifacts go up as an [`Upload`]: a stream cut into parts of bounded size and, before a store's
+//! limit of parts is reached, into further volumes. Nothing counts as stored until the store has
+//! confirmed every part and the length that it reports is the length that was sent. On local disk
+//! every file and every folder on its way is fsynced, so that what was confirmed survives a power cut.
+
+mod error;
+mod local;
+mod upload;
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use opendal::Operator;
+
+use self::local::LocalDisk;
+pub use self::upload::Upload;
+use crate::model::Artifact;
+use crate::{Error, ErrorKind, Result};
+
+const MIB: usize = 1024 * 1024;
+/// S3 and its likes refuse smaller parts, but for the last.
+const SMALLEST_PART: usize = 5 * MIB;
+/// S3 takes 10,000 parts; some stores of its kind take 1,000.
+const MOST_PARTS: u64 = 9_900;
+
+/// How an artifact is cut, derived from a job's memory budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// Length of a part in bytes: at most a quarter of the budget.
+    pub part_bytes: usize,
+    /// Parts under way at once.
+    pub parts_at_once: usize,
+    /// A volume never grows beyond this many bytes.
+    pub volume_bytes: u64,
+}
+
+impl Cut {
+    /// The cut for a job that may hold `budget` bytes: parts of an eighth of it, of which at most
+    /// three exist at a time (two under way, one filling).
+    pub fn for_budget(budget: usize) -> Self {
+        let part_bytes = (budget / 8).max(SMALLEST_PART);
+        let parts_at_once = if budget >= 64 * MIB { 2 } else { 1 };
+        Self { part_bytes, parts_at_once, volume_bytes: part_bytes as u64 * MOST_PARTS }
+    }
+
+    /// The same for a store that takes fewer parts.
+    pub fn with_most_parts(mut self, parts: u64) -> Self {
+        self.volume_bytes = self.part_bytes as u64 * parts;
+        self
+    }
+}
+
+/// The stored artifacts, manifests and definitions of one installation.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    operator: Operator,
+    local: Option<LocalDisk>,
+    most_parts: u64,
+    location: String,
+}
+
+impl Storage {
+    /// Storage on any service of OpenDAL. `location` is what people are shown (a URL without
+    /// secrets).
+    pub fn new(operator: Operator, location: impl Into<String>) -> Self {
+        Self { operator, local: None, most_parts: MOST_PARTS, location: location.into() }
+    }
+
+    /// Storage on local disk: the operator's root must be `root`.
+    pub fn on_local_disk(operator: Operator, root: PathBuf) -> Self {
+        let location = format!("file://{}", root.display());
+        Self { operator, local: Some(LocalDisk::new(root)), most_parts: u64::from(u32::MAX), location }
+    }
+
+    /// For a store that takes fewer parts than S3.
+    pub fn with_most_parts(mut self, parts: u64) -> Self {
+        self.most_parts = parts;
+        self
+    }
+
+    /// Where it is, for people to read.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Where one object is, for people to read.
+    pub fn location_of(&self, key: &str) -> String {
+        format!("{}/{key}", self.location.trim_end_matches('/'))
+    }
+
+    /// Whether it can be reached, and on local disk written, now.
+    pub async fn check(&self) -> Result<()> {
+        if let Some(local) = &self.local {
+            return local.check().await;
+        }
+        self.operator.check().await.map_err(|e| error::explain("reach storage", &e))
+    }
+
+    /// Begins an artifact. `key_of` gives the key of each volume, counted from 1.
+    pub fn upload(&self, budget: usize, key_of: impl Fn(usize) -> String + Send + Sync + 'static) -> Upload {
+        let mut cut = Cut::for_budget(budget);
+        cut.volume_bytes = cut.volume_bytes.min(cut.part_bytes as u64 * self.most_parts);
+        if self.local.is_some() {
+            cut.volume_bytes = u64::MAX;
+        }
+        Upload::new(self.clone(), cut, Box::new(key_of))
+    }
+
+    /// Stores a small object whole or not at all, replacing an older one.
+    pub async fn put(&self, key: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        let explain = |e: opendal::Error| error::explain("write an object", &e);
+        let bytes = bytes.into();
+        let Some(local) = &self.local else {
+            self.operator.write(key, bytes).await.map_err(explain)?;
+            return Ok(());
+        };
+        let partial = format!("{key}.partial");
+        self.operator.write(&partial, bytes).await.map_err(explain)?;
+        self.operator.rename(&partial, key).await.map_err(explain)?;
+        local.sync_folders(key).await
+    }
+
+    /// Reads a small object; none when it is not there. One longer than `most` bytes is refused.
+    pub async fn get(&self, key: &str, most: usize) -> Result<Option<Bytes>> {
+        let Some(length) = self.length(key).await? else { return Ok(None) };
+        if length > most as u64 {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "read an object",
+                format!("{key} has {length} bytes, more than the {most} that it may have"),
+            ));
+        }
+        match self.operator.read(key).await {
+            Ok(buffer) => Ok(Some(buffer.to_bytes())),
+            Err(e) if e.kind() == opendal::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(error::explain("read an object", &e)),
+        }
+    }
+
+    /// The length of an object; none when it is not there.
+    pub async fn length(&self, key: &str) -> Result<Option<u64>> {
+        match self.operator.stat(key).await {
+            Ok(metadata) => Ok(Some(metadata.content_length())),
+            Err(e) if e.kind() == opendal::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(error::explain("look at an object", &e)),
+        }
+    }
+
+    /// The keys below a folder (which ends with a slash), in no particular order.
+    pub async fn list(&self, folder: &str) -> Result<Vec<String>> {
+        let entries = match self.operator.list_with(folder).recursive(true).await {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == opendal::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(error::explain("list storage", &e)),
+        };
+        Ok(entries
+            .into_iter()
+            .filter(|entry| !entry.metadata().is_dir())
+            .map(|entry| entry.path().to_owned())
+            .collect())
+    }
+
+    /// Removes an object; one that is not there counts as removed.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        match self.operator.delete(key).await {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == opendal::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(error::explain("remove an object", &e)),
+        }
+    }
+
+    /// Removes everything below a folder, manifests first, so that at no instant a manifest stands
+    /// without its artifact.
+    pub async fn delete_below(&self, folder: &str) -> Result<usize> {
+        let mut keys = self.list(folder).await?;
+        keys.sort_by_key(|key| !key.ends_with("/manifest.json"));
+        for key in &keys {
+            self.delete(key).await?;
+        }
+        if let Some(local) = &self.local {
+            local.remove_empty_folders(folder).await?;
+        }
+        Ok(keys.len())
+    }
+
+    /// On local disk, shows the artifact under its name where people look for it. Elsewhere nothing.
+    pub async fn show(&self, artifact_keys: &[String]) -> Result<()> {
+        let Some(local) = &self.local else { return Ok(()) };
+        for key in artifact_keys {
+            local.link(key).await?;
+        }
+        Ok(())
+    }
+
+    /// Undoes [`Self::show`]; a file of that name that is not this artifact stays.
+    pub async fn hide(&self, artifact_keys: &[String]) -> Result<()> {
+        let Some(local) = &self.local else { return Ok(()) };
+        for key in artifact_keys {
+            local.unlink(key).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a file of that name stands where people look for artifacts.
+    pub async fn name_is_taken(&self, name: &str) -> Result<bool> {
+        match &self.local {
+            Some(local) => local.exists(name).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Streams bytes of an artifact across its volumes. `range` counts from the artifact's first byte
+    /// and must lie within it.
+    pub fn read(&self, artifact: &Artifact, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
+        let mut pieces = Vec::new();
+        let mut offset = 0;
+        for volume in &artifact.volumes {
+            let start = range.start.max(offset);
+            let end = range.end.min(offset + volume.size_bytes);
+            if start < end {
+                pieces.push((volume.key.clone(), start - offset..end - offset));
+            }
+            offset += volume.size_bytes;
+        }
+        let operator = self.operator.clone();
+        stream::iter(pieces)
+            .then(move |(key, range)| {
+                let operator = operator.clone();
+                async move {
+                    let reader = operator.reader(&key).await.map_err(explain_read)?;
+                    let stream = reader.into_bytes_stream(range).await.map_err(explain_read)?;
+                    Ok::<_, Error>(
+                        stream.map_err(|e| {
+                            Error::new(ErrorKind::Unavailable, "read an artifact", e.to_string())
+                        }),
+                    )
+                }
+            })
+            .try_flatten()
+            .boxed()
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+fn explain_read(e: opendal::Error) -> Error {
+    error::explain("read an artifact", &e)
+}

@@ -1,0 +1,132 @@
+//! One artifact on its way up.
+
+use bytes::Bytes;
+use opendal::Writer;
+use sha2::{Digest, Sha256};
+
+use super::{Cut, Storage, error};
+use crate::model::Volume;
+use crate::{Error, ErrorKind, Result};
+
+type KeyOf = Box<dyn Fn(usize) -> String + Send + Sync>;
+
+/// A stream of bytes that becomes an artifact's volumes. Either [`finish`](Self::finish) confirms
+/// them all, or [`abort`](Self::abort) removes them all; dropping it does neither, which is what a
+/// crash looks like to the sweep.
+pub struct Upload {
+    storage: Storage,
+    cut: Cut,
+    key_of: KeyOf,
+    done: Vec<Volume>,
+    open: Option<OpenVolume>,
+}
+
+struct OpenVolume {
+    key: String,
+    writer: Writer,
+    written: u64,
+    digest: Sha256,
+}
+
+impl Upload {
+    pub(super) fn new(storage: Storage, cut: Cut, key_of: KeyOf) -> Self {
+        Self { storage, cut, key_of, done: Vec::new(), open: None }
+    }
+
+    /// Takes the next bytes.
+    pub async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
+        while !bytes.is_empty() {
+            let limit = self.cut.volume_bytes;
+            let volume = self.volume().await?;
+            let room = usize::try_from(limit - volume.written).unwrap_or(usize::MAX);
+            let piece = bytes.split_to(bytes.len().min(room));
+            volume.digest.update(&piece);
+            volume.written += piece.len() as u64;
+            let full = volume.written == limit;
+            volume.writer.write(piece).await.map_err(|e| error::explain("write an artifact", &e))?;
+            if full {
+                self.close_volume().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the last volume and confirms the length of each; answers them in order.
+    pub async fn finish(&mut self) -> Result<Vec<Volume>> {
+        if self.done.is_empty() {
+            self.volume().await?;
+        }
+        self.close_volume().await?;
+        for volume in &self.done {
+            let stored = self.storage.length(&volume.key).await?;
+            if stored != Some(volume.size_bytes) {
+                let found = stored.map_or("nothing".to_owned(), |length| format!("{length} bytes"));
+                return Err(Error::new(
+                    ErrorKind::Storage,
+                    "confirm an artifact",
+                    format!(
+                        "{} bytes of {} were sent and the store holds {found}",
+                        volume.size_bytes, volume.key
+                    ),
+                )
+                .with_retryable(true));
+            }
+        }
+        Ok(self.done.clone())
+    }
+
+    /// Removes whatever has gone up. The first failure is answered, after everything was tried.
+    pub async fn abort(&mut self) -> Result<()> {
+        let mut keys: Vec<String> = self.done.drain(..).map(|volume| volume.key).collect();
+        let mut outcome = Ok(());
+        if let Some(mut open) = self.open.take() {
+            keys.push(open.key);
+            match open.writer.abort().await {
+                // Local disk cannot abort; the half-written file is removed below.
+                Err(e) if e.kind() != opendal::ErrorKind::Unsupported => {
+                    outcome = Err(error::explain("abort an upload", &e));
+                }
+                _ => {}
+            }
+        }
+        for key in keys {
+            outcome = outcome.and(self.storage.delete(&key).await);
+        }
+        outcome
+    }
+
+    async fn volume(&mut self) -> Result<&mut OpenVolume> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.open_volume().await?,
+        };
+        Ok(self.open.insert(open))
+    }
+
+    async fn open_volume(&self) -> Result<OpenVolume> {
+        let key = (self.key_of)(self.done.len() + 1);
+        let mut options = opendal::options::WriteOptions::default();
+        if self.storage.local.is_none() {
+            options.chunk = Some(self.cut.part_bytes);
+            options.concurrent = self.cut.parts_at_once;
+        }
+        let writer = self.storage.operator.writer_options(&key, options).await;
+        let writer = writer.map_err(|e| error::explain("begin an artifact", &e))?;
+        Ok(OpenVolume { key, writer, written: 0, digest: Sha256::new() })
+    }
+
+    async fn close_volume(&mut self) -> Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.writer.close().await.map_err(|e| error::explain("close an artifact", &e))?;
+        let Some(open) = self.open.take() else { return Ok(()) };
+        self.done.push(Volume {
+            key: open.key,
+            size_bytes: open.written,
+            sha256: hex::encode(open.digest.finalize()),
+        });
+        if let (Some(local), Some(volume)) = (&self.storage.local, self.done.last()) {
+            local.sync_folders(&volume.key).await?;
+        }
+        Ok(())
+    }
+}
