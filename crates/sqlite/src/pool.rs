@@ -113,7 +113,7 @@ fn finish<T>(operation: &str, done: Result<Outcome<T>, JoinError>) -> Result<T> 
 
 #[cfg(test)]
 mod tests {
-    use respaldo_core::ports::Catalog;
+    use respaldo_core::ports::{Catalog, JobFilter};
     use respaldo_testkit::catalog::sample::{job, job_id};
 
     use super::*;
@@ -161,7 +161,7 @@ mod tests {
         };
         assert_eq!(error.kind(), ErrorKind::Storage, "{error}");
         assert!(error.mend().is_some() && stored > 1, "{stored} jobs, then {error}");
-        assert_eq!(catalog.jobs(&Default::default(), None, 1_000).await.unwrap().len() as u128, stored);
+        assert_eq!(catalog.jobs(&JobFilter::default(), None, 1_000).await.unwrap().len() as u128, stored);
         drop(catalog);
         assert!(SqliteCatalog::open(&path).unwrap().create_job(&job(stored, 0)).await.unwrap());
     }

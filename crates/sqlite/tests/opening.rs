@@ -1,4 +1,5 @@
 //! Whose file is it: new ones are made, ours are opened, all others are refused and stay as they were.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test's helper fails its test")]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use respaldo_core::ports::Catalog;
+use respaldo_core::ports::{Catalog, JobFilter};
 use respaldo_core::{Error, ErrorKind};
 use respaldo_sqlite::SqliteCatalog;
 use respaldo_testkit::catalog::sample::{job, job_id};
@@ -74,7 +75,7 @@ async fn a_path_is_a_path_whatever_it_looks_like() {
 #[test]
 fn a_file_that_is_not_sqlite_is_refused_untouched() {
     let (_folder, path) = folder();
-    let contents: [&[u8]; 4] = [b"databases:\n  - id: orders\n", b"x", b"SQLite format 3\0", &[0; 100_000]];
+    let contents: [&[u8]; 4] = [b"databases:\n  - id: orders\n", b"x", b"SQLite format 3\0", &[0; 10_000]];
     for content in contents {
         fs::write(&path, content).unwrap();
         assert_refused_untouched(&path, "not a SQLite file");
@@ -155,6 +156,6 @@ async fn opening_it_again_in_one_process_disturbs_nobody() {
         assert!(first.create_job(&job(2 * id, 0)).await.unwrap());
         assert!(other.create_job(&job(2 * id + 1, 0)).await.unwrap());
     }
-    let seen = first.jobs(&Default::default(), None, 100).await.unwrap();
+    let seen = first.jobs(&JobFilter::default(), None, 100).await.unwrap();
     assert_eq!(seen.len(), 40);
 }

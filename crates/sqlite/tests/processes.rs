@@ -1,6 +1,7 @@
 //! Several processes on one catalog, and a process that is killed at any moment.
 //!
 //! The children are this test binary again, told by a variable which part to play.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test's helper fails its test")]
 #![expect(
     clippy::disallowed_methods,
     reason = "a crash test needs a process to kill, and a variable to tell it what to do"
