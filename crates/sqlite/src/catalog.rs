@@ -181,3 +181,9 @@ impl Catalog for SqliteCatalog {
         self.pool.read("list leases", move |connection| leases::live(connection, &prefix, now)).await
     }
 }
+
+/// A catalog over connections that a test has prepared.
+#[cfg(test)]
+pub(crate) fn over(pool: Pool) -> SqliteCatalog {
+    SqliteCatalog { pool }
+}

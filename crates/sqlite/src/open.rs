@@ -29,6 +29,8 @@ const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_catalog.sql")];
 const STATEMENTS: usize = 96;
 /// The write-ahead log is cut back to this after a burst.
 const LONGEST_IDLE_LOG: i64 = 64 * 1024 * 1024;
+/// The smallest page of SQLite, in bytes: it would take a shorter file for an empty one.
+const SMALLEST_FILE: u64 = 512;
 const OPEN: &str = "open the catalog";
 static OPENING: Mutex<()> = Mutex::new(());
 
@@ -57,7 +59,7 @@ pub(crate) fn file(path: &Path) -> Result<(Connection, PathBuf)> {
 pub(crate) fn memory() -> Result<Connection> {
     let open = || {
         let mut connection = Connection::open_in_memory()?;
-        settle(&connection)?;
+        settle(&mut connection)?;
         migrate(&mut connection)?;
         Ok(connection)
     };
@@ -74,13 +76,13 @@ pub(crate) fn reader(path: &Path) -> Outcome<Connection> {
 fn connect(path: &Path) -> Outcome<Connection> {
     // Without SQLITE_OPEN_URI a path is a path, whatever it looks like.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    settle(&connection)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    settle(&mut connection)?;
     Ok(connection)
 }
 
-fn settle(connection: &Connection) -> Outcome<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+fn settle(connection: &mut Connection) -> Outcome<()> {
+    connection.busy_handler(Some(wait_a_little))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -105,6 +107,7 @@ impl Header {
             Err(error) => return Err(unusable(path, &error)),
             Ok(found) if !found.is_file() => return Err(refused(path, "it is not a file")),
             Ok(found) if found.len() == 0 => return Ok(Self::Empty),
+            Ok(found) if found.len() < SMALLEST_FILE => return Ok(Self::Foreign),
             Ok(_) => {}
         }
         match Self::peek(path) {
@@ -123,10 +126,13 @@ impl Header {
         let flags =
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(immutable_uri(path), flags)?;
-        Ok(Self::Sqlite {
-            application_id: connection.pragma_query_value(None, "application_id", |row| row.get(0))?,
-            version: connection.pragma_query_value(None, "user_version", |row| row.get(0))?,
-        })
+        let application_id = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        if application_id != APPLICATION_ID {
+            // Pragmas alone read numbers out of anything that is long enough; this does not.
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+        }
+        let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        Ok(Self::Sqlite { application_id, version })
     }
 
     fn is_none_or_empty(&self) -> bool {
@@ -214,10 +220,18 @@ fn keep_log_on_close(connection: &Connection, keep: bool) -> Outcome<()> {
     Ok(())
 }
 
+/// Waits for another process's lock, and says whether to try again. SQLite's own timeout sleeps ever
+/// longer, up to 100 ms, and so never gets its turn beside a process that writes without pause.
+fn wait_a_little(tries: i32) -> bool {
+    const PAUSE: Duration = Duration::from_millis(1);
+    let waited = PAUSE * u32::try_from(tries).unwrap_or(u32::MAX);
+    std::thread::sleep(PAUSE);
+    waited < BUSY_TIMEOUT
+}
+
 /// Turns to write-ahead logging. SQLite does not wait for other connections here, so we do.
 fn turn_to_wal(connection: &Connection, path: &Path) -> Outcome<()> {
-    const PAUSE: Duration = Duration::from_millis(5);
-    let mut waited = Duration::ZERO;
+    let mut tries = 0;
     loop {
         let turned =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
@@ -227,10 +241,7 @@ fn turn_to_wal(connection: &Connection, path: &Path) -> Outcome<()> {
                 let why = format!("its file system allows no write-ahead log (journal mode {mode})");
                 return Err(refused(path, &why).into());
             }
-            Err(error) if is_busy(&error) && waited < BUSY_TIMEOUT => {
-                std::thread::sleep(PAUSE);
-                waited += PAUSE;
-            }
+            Err(error) if is_busy(&error) && wait_a_little(tries) => tries += 1,
             Err(error) => return Err(error.into()),
         }
     }

@@ -110,3 +110,83 @@ fn finish<T>(operation: &str, done: Result<Outcome<T>, JoinError>) -> Result<T> 
         Err(panicked) => Err(Error::internal(operation, panicked)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use respaldo_core::ports::{Catalog, JobFilter};
+    use respaldo_testkit::catalog::sample::{job, job_id};
+
+    use super::*;
+    use crate::{SqliteCatalog, catalog, jobs};
+
+    fn file() -> (tempfile::TempDir, Connection, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let (writer, path) = open::file(&folder.path().join("catalog.db")).unwrap();
+        (folder, writer, path)
+    }
+
+    #[tokio::test]
+    async fn reads_do_not_wait_for_a_writer_and_a_writer_that_waited_in_vain_may_try_again() {
+        let (_folder, writer, path) = file();
+        jobs::create(&writer, &job(1, 0)).ok().unwrap();
+        writer.busy_timeout(Duration::ZERO).unwrap();
+        let catalog = catalog::over(Pool::over_file(writer, path.clone()));
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+        let refused = catalog.create_job(&job(2, 0)).await.expect_err("the lock is held");
+        assert_eq!(refused.kind(), ErrorKind::Unavailable, "{refused}");
+        assert!(refused.is_retryable());
+        assert!(catalog.check().await.is_err());
+        for _more_than_there_are_readers in 0..3 * READERS {
+            assert!(catalog.job(job_id(1)).await.unwrap().is_some());
+        }
+        other.execute_batch("COMMIT").unwrap();
+        assert!(catalog.create_job(&job(2, 0)).await.unwrap());
+        catalog.check().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_the_write_and_keeps_what_is_there() {
+        let (_folder, writer, path) = file();
+        writer.pragma_update(None, "max_page_count", 60).unwrap();
+        let catalog = catalog::over(Pool::over_file(writer, path.clone()));
+        let mut stored = 0;
+        let error = loop {
+            match catalog.create_job(&job(stored, 0)).await {
+                Ok(true) => stored += 1,
+                Ok(false) => panic!("job {stored} was there"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Storage, "{error}");
+        assert!(error.mend().is_some() && stored > 1, "{stored} jobs, then {error}");
+        assert_eq!(catalog.jobs(&JobFilter::default(), None, 1_000).await.unwrap().len() as u128, stored);
+        drop(catalog);
+        assert!(SqliteCatalog::open(&path).unwrap().create_job(&job(stored, 0)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn readers_cannot_write() {
+        let (_folder, _writer, path) = file();
+        let reader = open::reader(&path).ok().unwrap();
+        assert!(reader.execute("DELETE FROM jobs", []).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_write_that_panics_leaves_no_trace_and_the_next_one_works() {
+        let (_folder, writer, path) = file();
+        let pool = Pool::over_file(writer, path);
+        let error = pool
+            .write("panic", |connection| -> Outcome<()> {
+                jobs::create(connection, &job(1, 0))?;
+                panic!("on purpose");
+            })
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        let catalog = catalog::over(pool);
+        assert_eq!(catalog.job(job_id(1)).await.unwrap(), None);
+        assert!(catalog.create_job(&job(1, 0)).await.unwrap());
+    }
+}

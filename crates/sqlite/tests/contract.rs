@@ -1,4 +1,5 @@
 //! The catalog's contract, kept by SQLite: in a file, and in memory.
+#![expect(clippy::expect_used, reason = "a panic is how a test's helper fails its test")]
 
 use std::sync::Arc;
 

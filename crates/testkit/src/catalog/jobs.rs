@@ -79,7 +79,9 @@ pub async fn of_concurrent_changes_to_a_job_exactly_one_wins(store: &dyn Store) 
         let results = futures::future::join_all(tasks).await.into_iter().map(Result::unwrap);
         let (won, lost): (Vec<_>, Vec<_>) = results.partition(Result::is_ok);
         assert_eq!((won.len(), lost.len()), (1, 7), "round {round}");
-        lost.into_iter().for_each(|result| assert_conflict(result, "the others lose"));
+        for result in lost {
+            assert_conflict(result, "the others lose");
+        }
         let winner = won.into_iter().next().unwrap().unwrap();
         assert_eq!(handles[1].job(queued.id).await.unwrap(), Some(winner));
     }
