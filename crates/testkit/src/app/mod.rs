@@ -4,6 +4,7 @@
 
 mod catalog;
 mod ports;
+mod promises;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
