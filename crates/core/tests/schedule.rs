@@ -1,5 +1,7 @@
 //! Schedules against the calendar: gaps, folds, names, refusals, and a brute-force scan.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;

@@ -226,7 +226,7 @@ impl Data {
             }
             Self::Statements { lexer, .. } if lexer.within().is_none() => Ok(Place::Between),
             Self::Object(object) => {
-                tables.table(LARGE_OBJECTS).add_digest(&object.digest());
+                tables.table(LARGE_OBJECTS).add_digest(object.digest());
                 Ok(Place::Object)
             }
             Self::Rows { .. } | Self::Statements { .. } => Err(self.cut_off()),

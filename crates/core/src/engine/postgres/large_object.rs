@@ -1,13 +1,16 @@
 //! Large objects: one hash over the object's number and bytes, however the dump cut them.
 
+use sha2::Digest;
+
 use super::name::{incomplete, invalid};
 use crate::error::{Error, Result};
+use crate::fingerprint::{RowDigest, RowHasher};
 
 /// A large object whose bytes are passing.
 #[derive(Debug, Clone)]
 pub(super) struct LargeObject {
     oid: u32,
-    hasher: Box<blake3::Hasher>,
+    hasher: Box<RowHasher>,
 }
 
 impl LargeObject {
@@ -20,9 +23,9 @@ impl LargeObject {
     }
 
     /// The object's hash. Its number comes last, because the hasher is fastest on aligned data.
-    pub(super) fn digest(mut self) -> blake3::Hash {
-        self.hasher.update(&self.oid.to_le_bytes());
-        self.hasher.finalize()
+    pub(super) fn digest(mut self) -> RowDigest {
+        self.hasher.update(self.oid.to_le_bytes());
+        self.hasher.finalize().into()
     }
 
     /// What to say of a dump that ends here.

@@ -1,6 +1,8 @@
 //! The rows of a `COPY` block, hashed as they stream.
 
-use crate::fingerprint::TableFingerprint;
+use sha2::Digest;
+
+use crate::fingerprint::{RowHasher, TableFingerprint};
 
 /// Ends a block; no row can look like it, because `COPY` doubles a backslash in data.
 const END: &[u8] = b"\\.";
@@ -18,7 +20,7 @@ pub(super) struct CopyRows {
 /// A row whose beginning came in earlier bytes.
 #[derive(Debug, Clone, Default)]
 struct PartRow {
-    hasher: blake3::Hasher,
+    hasher: RowHasher,
     length: u64,
     start: [u8; END.len()],
 }
@@ -42,7 +44,7 @@ impl CopyRows {
                     part.take(row);
                     let ended = part.is_end();
                     if !ended {
-                        self.table.add_digest(&part.hasher.finalize());
+                        self.table.add_digest(part.hasher.clone().finalize().into());
                     }
                     self.row = None;
                     ended

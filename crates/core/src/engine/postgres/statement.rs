@@ -1,10 +1,12 @@
 //! What one SQL statement of a dump means, judged from its words and the beginning of its text.
 
+use sha2::Digest;
+
 use super::large_object::{HexText, LargeObject};
 use super::name::{LARGE_OBJECTS, identifier, invalid, qualified, readable};
 use super::words::Words;
 use crate::error::Result;
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{Fingerprint, RowHasher};
 
 /// So much of a statement is kept: enough for two names of 63 bytes, every byte a doubled quote.
 const HEAD: usize = 1024;
@@ -47,7 +49,7 @@ enum Body {
     /// Its head is kept.
     Other,
     /// It is a row, and hashed.
-    Insert(Box<blake3::Hasher>),
+    Insert(Box<RowHasher>),
     /// It holds bytes of the open large object.
     Write(HexText),
 }
@@ -104,7 +106,7 @@ impl Statement {
 
     fn decide(&mut self) {
         self.body = if self.head.starts_with(INSERT) {
-            let mut hasher = Box::new(blake3::Hasher::new());
+            let mut hasher = Box::new(RowHasher::new());
             hasher.update(&self.head);
             Body::Insert(hasher)
         } else if self.head == WRITE_OBJECT {
@@ -118,7 +120,7 @@ impl Statement {
         match &self.body {
             Body::Insert(hasher) => {
                 let table = self.table(INSERT)?;
-                tables.table(&table).add_digest(&hasher.finalize());
+                tables.table(&table).add_digest(hasher.clone().finalize().into());
                 return Ok(Meaning::Other);
             }
             Body::Write(hex) if !hex.is_whole() => {
@@ -135,7 +137,7 @@ impl Statement {
         } else if self.head.starts_with(CLOSE_OBJECT) {
             let object =
                 self.object.take().ok_or_else(|| invalid("a large object is closed that was not opened"))?;
-            tables.table(LARGE_OBJECTS).add_digest(&object.digest());
+            tables.table(LARGE_OBJECTS).add_digest(object.digest());
         } else if let Some(value) = self.head.strip_prefix(SEARCH_PATH) {
             self.schema = identifier(value).map(readable);
         } else if let Some(value) = self.head.strip_prefix(STANDARD_STRINGS) {
