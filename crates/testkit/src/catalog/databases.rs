@@ -107,6 +107,9 @@ pub async fn a_stale_database_is_neither_changed_nor_deleted(store: &dyn Store) 
     let fresh = catalog.update_database(&stale).await.unwrap();
     assert_conflict(catalog.update_database(&stale).await, "a change on a stale read");
     assert_conflict(catalog.delete_database(&stale).await, "a deletion on a stale read");
+    let ahead = Database { revision: fresh.revision + 5, ..fresh.clone() };
+    assert_conflict(catalog.update_database(&ahead).await, "a change of a revision that never was");
+    assert_conflict(catalog.delete_database(&ahead).await, "a deletion of a revision that never was");
     assert_eq!(catalog.database(fresh.id).await.unwrap(), Some(fresh.clone()));
 
     catalog.delete_database(&fresh).await.unwrap();

@@ -55,8 +55,11 @@ pub async fn a_stale_job_is_neither_changed_nor_deleted(store: &dyn Store) {
     let fresh = catalog.update_job(&stale).await.unwrap();
     assert_conflict(catalog.update_job(&stale).await, "a change on a stale read");
     assert_conflict(catalog.delete_job(&stale).await, "a deletion on a stale read");
-    let ahead = Job { revision: u64::MAX, ..stale };
-    assert_conflict(catalog.update_job(&ahead).await, "a change of a revision that never was");
+    for revision in [fresh.revision + 5, u64::MAX] {
+        let ahead = Job { revision, ..stale.clone() };
+        assert_conflict(catalog.update_job(&ahead).await, "a change of a revision that never was");
+        assert_conflict(catalog.delete_job(&ahead).await, "a deletion of a revision that never was");
+    }
     assert_eq!(catalog.job(fresh.id).await.unwrap(), Some(fresh.clone()));
     catalog.delete_job(&fresh).await.unwrap();
     assert_eq!(catalog.job(fresh.id).await.unwrap(), None);
