@@ -88,6 +88,13 @@ impl JobLog {
         std::mem::take(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner).waiting)
     }
 
+    /// Gives back lines that could not be written; they wait before those that came since.
+    pub(crate) fn put_back(&self, mut drained: Vec<LogEntry>) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        drained.append(&mut lines.waiting);
+        lines.waiting = drained;
+    }
+
     fn add(&self, level: LogLevel, line: &str) {
         let at = self.clock.now();
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
