@@ -97,6 +97,7 @@ struct State {
     faults: Vec<(usize, FaultMode)>,
     frozen_from: Option<usize>,
     frozen_kind: Option<Call>,
+    lists_are_behind: bool,
     waiting: usize,
     thaw: watch::Sender<()>,
 }
@@ -144,6 +145,11 @@ impl FaultPlan {
     /// Calls of one kind wait for [`thaw`](Self::thaw): a store, or a catalog, that does not answer.
     pub fn freeze_call(&self, call: Call) {
         self.state().frozen_kind = Some(call);
+    }
+
+    /// Lists answer that there is nothing, as stores do whose lists are behind.
+    pub fn let_lists_be_behind(&self, behind: bool) {
+        self.state().lists_are_behind = behind;
     }
 
     /// Lets every call that waits go on, and later ones pass.
