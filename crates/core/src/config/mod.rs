@@ -5,6 +5,7 @@
 //! secret may stand anywhere by mistake). [`sync::plan`] compares the file's databases with the
 //! catalog's. Neither reads a file, a clock or the environment: hosts do.
 
+mod apply;
 mod entries;
 mod fields;
 mod place;
@@ -16,6 +17,8 @@ mod yaml;
 use std::net::SocketAddr;
 
 use serde_json::{Map, Value};
+
+pub use self::apply::{Applied, apply};
 
 use crate::model::Credentials;
 use crate::{Error, ErrorKind, Result};
