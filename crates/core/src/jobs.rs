@@ -1,24 +1,47 @@
-//! Jobs: look up, log, cancel.
+//! Jobs: look up, log, cancel, and the one way in which their records are changed.
 
-use crate::Result;
 use crate::app::App;
 use crate::model::{Job, JobId};
-use crate::ports::LogEntry;
+use crate::ports::{Event, LogEntry};
+use crate::{Error, ErrorKind, Result};
+
+/// How often a change is applied anew to a record that others keep changing.
+const MOST_CONFLICTS: usize = 20;
 
 /// One job, or `NotFound`.
 pub async fn get(app: &App, id: JobId) -> Result<Job> {
-    let _ = (app, id);
-    todo!()
+    app.catalog.job(id).await?.ok_or_else(|| Error::not_found("job", id))
 }
 
 /// Lines of a job's log after `after`.
 pub async fn log(app: &App, id: JobId, after: u64, limit: usize) -> Result<Vec<LogEntry>> {
-    let _ = (app, id, after, limit);
-    todo!()
+    get(app, id).await?;
+    app.catalog.log(id, after, limit).await
 }
 
-/// Asks a job to stop.
+/// Asks a job to stop: at once while it waits, within a few seconds while it runs.
 pub async fn cancel(app: &App, id: JobId) -> Result<Job> {
-    let _ = (app, id);
-    todo!()
+    let now = app.now();
+    let job = update(app, id, |job| job.cancel(now)).await?;
+    if job.status.is_terminal() {
+        app.events.publish(Event::JobEnded(Box::new(job.clone()))).await?;
+    }
+    Ok(job)
+}
+
+/// Applies a transition to the newest record, again if somebody else was faster.
+pub(crate) async fn update(
+    app: &App,
+    id: JobId,
+    mut change: impl FnMut(&mut Job) -> Result<()> + Send,
+) -> Result<Job> {
+    for _ in 0..MOST_CONFLICTS {
+        let mut job = get(app, id).await?;
+        change(&mut job)?;
+        match app.catalog.update_job(&job).await {
+            Err(e) if e.kind() == ErrorKind::Conflict => {}
+            done => return done,
+        }
+    }
+    Err(Error::conflict("change a job", format!("job {id} changes too often")).with_retryable(true))
 }

@@ -1,7 +1,30 @@
 //! Respaldo's product: what a backup is, and what is done with one.
+//!
+//! # A guided tour
+//! Begin with [`model`]: the words of the product as types (a database, a job, a backup, an artifact,
+//! its manifest) and the rules that hold them together. [`ports`] says what the product asks of its
+//! surroundings; [`app::App`] is those surroundings, put together by a host.
+//!
+//! What people do is in the use cases, named by their words:
+//! - [`databases`]: register, change, test and remove a source;
+//! - [`backup`]: request a backup, run its job, download it, delete it;
+//! - [`jobs`]: look at a job, read its log, cancel it;
+//! - [`config`]: read `config.yaml` and merge it into the catalog;
+//! - [`tick`]: look at what is due, and start it.
+//!
+//! A dump flows through [`engine`] (one kind of database each; subprocesses start in
+//! [`engine::process`] alone) into [`seal`] (compress, encrypt, digest) and [`storage`] (parts, volumes,
+//! confirmation), where [`keys`] knows the layout. On its way past, an observer takes its
+//! [`fingerprint`] and proves that it is whole.
+//!
+//! [`schedule`] knows crontabs and clock changes, [`keyring`] seals credentials and signs manifests,
+//! [`redact`] keeps secrets out of what tools print, and [`error`] holds the error policy.
+//!
+//! Nothing here knows axum, Lambda, an AWS SDK, the environment or the wall clock.
 
 pub mod app;
 pub mod backup;
+pub mod config;
 pub mod databases;
 pub mod engine;
 pub mod error;
@@ -11,6 +34,8 @@ pub mod keyring;
 pub mod keys;
 pub mod model;
 pub mod ports;
+pub mod redact;
+pub mod schedule;
 pub mod seal;
 pub mod storage;
 pub mod tick;

@@ -1,23 +1,150 @@
 //! The tick: a trigger without input. It reads what is due and starts it.
+//!
+//! A tick may come late, twice, or from two hosts at once. Everything it does is idempotent: a slot's
+//! job has an id that follows from its database and its due time, and every other step is conditional.
 
-use crate::Result;
+use jiff::Timestamp;
+
 use crate::app::App;
+use crate::backup::{queued, staging, sweep};
+use crate::databases::{self, definition};
+use crate::model::{BackupKind, Database, Job, JobId, Status};
+use crate::ports::{Event, JobFilter};
+use crate::schedule::Schedule;
+use crate::{Error, ErrorKind, Result};
+
+/// How much a tick looks at; what is left over is due at the next one.
+const MOST: usize = 1_000;
+/// After a long downtime, more missed slots than this are counted but not recorded one by one.
+const MOST_MISSED: usize = 1_000;
 
 /// What a tick did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ticked {
+    /// Backups queued or recorded as skipped for due slots.
+    pub due: usize,
     /// Doorbells rung for queued jobs and expired leases.
     pub rung: usize,
     /// Deletions finished.
     pub deleted: usize,
-    /// Attempts whose leftovers were removed.
+    /// Attempts and staging folders whose leftovers were removed.
     pub swept: usize,
     /// Definitions written to storage.
     pub defined: usize,
 }
 
-/// Looks at everything that is due, once.
+/// Looks at everything that is due, once. A failure at one database or job is told as an event and
+/// keeps nothing else from its turn.
 pub async fn tick(app: &App) -> Result<Ticked> {
-    let _ = app;
-    todo!()
+    let mut ticked = Ticked::default();
+    let now = app.now();
+    for database in app.catalog.due_databases(now, MOST).await? {
+        let id = database.id;
+        if let Err(e) = attend_database(app, database, now, &mut ticked).await {
+            tell(app, e.within(&format!("database {id}"))).await?;
+        }
+    }
+    for job in app.catalog.due_jobs(now, MOST).await? {
+        let id = job.id;
+        if let Err(e) = attend_job(app, job, now, &mut ticked).await {
+            tell(app, e.within(&format!("job {id}"))).await?;
+        }
+    }
+    ticked.swept += staging::sweep(app).await?;
+    Ok(ticked)
+}
+
+async fn tell(app: &App, error: Error) -> Result<()> {
+    // Somebody else was faster: that is how two ticks at once are meant to end.
+    if error.kind() == ErrorKind::Conflict {
+        return Ok(());
+    }
+    app.events.publish(Event::TickFailed(error)).await
+}
+
+async fn attend_job(app: &App, job: Job, now: Timestamp, ticked: &mut Ticked) -> Result<()> {
+    match job.status {
+        Status::Deleting => ticked.deleted += usize::from(sweep::finish_deletion(app, &job).await?),
+        Status::Queued | Status::Running => {
+            if job.may_be_leased(now) {
+                app.doorbell.ring(job.id).await?;
+                ticked.rung += 1;
+            }
+        }
+        _ => ticked.swept += sweep::sweep(app, &job).await?,
+    }
+    Ok(())
+}
+
+async fn attend_database(app: &App, database: Database, now: Timestamp, ticked: &mut Ticked) -> Result<()> {
+    let mut database = database;
+    if database.definition_stale {
+        database = definition::write(app, database).await?;
+        ticked.defined += 1;
+    }
+    if database.settings.enabled && database.next_due_at.is_some_and(|due| due <= now) {
+        ticked.due += start_due(app, database, now).await?;
+    }
+    Ok(())
+}
+
+/// Gives each slot that has come its outcome: the newest is backed up, unless the one before still
+/// runs; the older ones were missed.
+async fn start_due(app: &App, database: Database, now: Timestamp) -> Result<usize> {
+    let Some(expression) = &database.settings.schedule else { return Ok(0) };
+    let schedule = Schedule::parse(expression, database.settings.timezone.as_deref())?;
+    let mut slots = Vec::new();
+    let mut next = database.next_due_at;
+    while let Some(slot) = next.filter(|slot| *slot <= now) {
+        slots.push(slot);
+        next = Some(schedule.next_after(slot));
+        if slots.len() > MOST_MISSED {
+            slots.remove(0);
+        }
+    }
+    let Some((newest, missed)) = slots.split_last() else { return Ok(0) };
+    for slot in missed {
+        skip(app, &database, *slot, "missed: nothing was running when it was due").await?;
+    }
+    start(app, &database, *newest).await?;
+    let advanced = Database { next_due_at: next, ..database };
+    app.catalog.update_database(&advanced).await?;
+    Ok(slots.len())
+}
+
+async fn start(app: &App, database: &Database, slot: Timestamp) -> Result<()> {
+    if let Some(reason) = databases::held_back(app, database).await? {
+        return skip(app, database, slot, &format!("held back: {reason}")).await;
+    }
+    if let Some(active) = active_backup(app, database, slot).await? {
+        return skip(app, database, slot, &format!("backup {active} has not ended yet")).await;
+    }
+    let job = queued(app, database, BackupKind::Scheduled, JobId::for_slot(database.uid, slot), slot);
+    if app.catalog.create_job(&job).await? {
+        app.doorbell.ring(job.id).await?;
+    }
+    Ok(())
+}
+
+async fn active_backup(app: &App, database: &Database, slot: Timestamp) -> Result<Option<JobId>> {
+    let own = JobId::for_slot(database.uid, slot);
+    for status in [Status::Running, Status::Queued] {
+        let filter =
+            JobFilter { database_id: Some(database.id), status: Some(status), ..JobFilter::default() };
+        let jobs = app.catalog.jobs(&filter, None, 2).await?;
+        if let Some(job) = jobs.iter().find(|job| job.id != own) {
+            return Ok(Some(job.id));
+        }
+    }
+    Ok(None)
+}
+
+async fn skip(app: &App, database: &Database, slot: Timestamp, reason: &str) -> Result<()> {
+    let id = JobId::for_slot(database.uid, slot);
+    let mut job = queued(app, database, BackupKind::Scheduled, id, slot);
+    job.skip(reason, app.now());
+    if app.catalog.create_job(&job).await? {
+        app.events.publish(Event::JobEnded(Box::new(job))).await?;
+    }
+    Ok(())
 }

@@ -1,1 +1,25 @@
+//! Development only: the real servers, simulated tools and faults that Respaldo's tests run against.
+//!
+//! - [`app`]: an installation in this process whose clock, storage and surroundings a test holds;
+//! - [`catalog`]: the contract suite that every catalog passes;
+//! - [`postgres`]: PostgreSQL servers of two major versions on private ports, and a sample database
+//!   that holds everything awkward;
+//! - [`sqlite`]: the same for SQLite, with a writer that never stops;
+//! - [`s3`]: an S3 server in this process that can be told to fail, and what it was asked;
+//! - [`faults`]: an OpenDAL layer that counts storage calls and fails the one you name;
+//! - [`tools`]: simulated engine tools for PATH that lie, hang and die, and record how they were called.
+//!
+//! Everything here reports by panicking in the test that uses it: a missing server is a failed test
+//! with the mend in its message, never a test that passed by doing nothing.
 
+#![expect(clippy::expect_used, reason = "a panic is how a test's tool reports to the test")]
+#![allow(clippy::missing_panics_doc, reason = "everything here panics when it cannot do its work")]
+
+pub mod app;
+pub mod catalog;
+pub mod faults;
+pub mod host;
+pub mod postgres;
+pub mod s3;
+pub mod sqlite;
+pub mod tools;

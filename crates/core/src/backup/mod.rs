@@ -1,92 +1,105 @@
 //! Backups: request, list, download, delete, and the dump job itself.
+//!
+//! The path of a backup through this module:
+//! [`request`] queues a job → [`run`] takes its lease and a place → `attempt` dumps, seals and stores →
+//! the manifest is written → the catalog says `succeeded`. What went wrong on the way is removed by
+//! the attempt itself, or, after a crash, by [`sweep`](self::sweep) or the next attempt.
 
-use std::ops::Range;
+mod adopt;
+mod attempt;
+mod download;
+mod keeper;
+mod manifest;
+mod naming;
+mod place;
+mod run;
+pub(crate) mod staging;
+pub(crate) mod sweep;
 
-use bytes::Bytes;
-use futures::stream::BoxStream;
-
-use crate::Result;
+pub use self::download::Download;
+pub use self::run::{Ran, Worker, run};
 use crate::app::App;
-use crate::model::{Artifact, DatabaseId, Job, JobId};
+use crate::databases;
+use crate::engine;
+use crate::jobs;
+use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId};
 use crate::ports::{Cursor, JobFilter, Totals};
+use crate::{Error, Result};
 
-/// Asks for a manual backup of a database. `id` is the job's, when the caller has already chosen it.
+/// Asks for a manual backup of a database. `id` is the job's, when the caller has already chosen it;
+/// asked twice with the same id, it is one backup.
 pub async fn request(app: &App, database: DatabaseId, id: Option<JobId>) -> Result<Job> {
-    let _ = (app, database, id);
-    todo!()
+    let database = databases::get(app, database).await?;
+    if let Some(reason) = databases::held_back(app, &database).await? {
+        return Err(Error::invalid(
+            "database_id",
+            format!("database {} is held back: {reason}", database.id),
+        ));
+    }
+    let now = app.now();
+    let id = id.unwrap_or_else(|| JobId(app.ids.ulid(now)));
+    let job = queued(app, &database, BackupKind::Manual, id, now);
+    if !app.catalog.create_job(&job).await? {
+        return jobs::get(app, id).await;
+    }
+    app.doorbell.ring(id).await?;
+    Ok(job)
+}
+
+/// A queued dump job with the policy that its database has now.
+pub(crate) fn queued(
+    app: &App,
+    database: &Database,
+    kind: BackupKind,
+    id: JobId,
+    created_at: jiff::Timestamp,
+) -> Job {
+    let settings = &database.settings;
+    let encryption = match settings.encryption.as_slice() {
+        [] => app.limits.recipients.clone(),
+        own => own.to_vec(),
+    };
+    let backup = Backup {
+        kind,
+        slot: (kind == BackupKind::Scheduled).then_some(created_at),
+        config_id: database.config_id.clone(),
+        database_name: naming::shown_name(settings),
+        engine: settings.engine,
+        format: settings.format,
+        compression: settings.compression,
+        encryption,
+        name: None,
+        artifact: None,
+        fingerprint: None,
+        verification: None,
+    };
+    Job::dump(id, (database.id, database.uid), backup, created_at, app.limits.attempts)
 }
 
 /// One backup, or `NotFound`.
 pub async fn get(app: &App, id: JobId) -> Result<Job> {
-    let _ = (app, id);
-    todo!()
+    app.catalog.job(id).await?.ok_or_else(|| Error::not_found("backup", id))
 }
 
 /// Backups, newest first.
 pub async fn list(app: &App, filter: &JobFilter, after: Option<Cursor>, limit: usize) -> Result<Vec<Job>> {
-    let _ = (app, filter, after, limit);
-    todo!()
+    app.catalog.jobs(filter, after, limit).await
 }
 
 /// Sums over all backups, or one database's.
 pub async fn stats(app: &App, database: Option<DatabaseId>) -> Result<Totals> {
-    let _ = (app, database);
-    todo!()
+    app.catalog.totals(database).await
 }
 
-/// Deletes a backup: manifest, artifact, record. True when it is gone; false when a reader holds it
+/// Deletes a backup: manifest, artifact, record. True when it is gone; false when a reader holds it,
 /// and a later tick will finish.
 pub async fn delete(app: &App, id: JobId) -> Result<bool> {
-    let _ = (app, id);
-    todo!()
+    get(app, id).await?;
+    let job = jobs::update(app, id, Job::delete).await?;
+    sweep::finish_deletion(app, &job).await
 }
 
-/// A succeeded backup that is being read: deletion waits for it.
-pub struct Download {
-    job: Job,
-    artifact: Artifact,
-}
-
-impl Download {
-    /// Holds a succeeded backup for reading; `Conflict` for one that has no artifact.
-    pub async fn open(app: &App, id: JobId) -> Result<Self> {
-        let _ = (app, id);
-        todo!()
-    }
-
-    /// The backup.
-    pub fn job(&self) -> &Job {
-        &self.job
-    }
-
-    /// Its artifact.
-    pub fn artifact(&self) -> &Artifact {
-        &self.artifact
-    }
-
-    /// Streams a range of its bytes, and gives the hold back when the stream ends or is dropped.
-    pub fn stream(self, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
-        let _ = range;
-        todo!()
-    }
-}
-
-/// How a run of a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ran {
-    /// It succeeded, failed for good, or was cancelled: its record says which.
-    Ended,
-    /// It waits in the queue for another try.
-    Queued,
-    /// Nothing was done: another worker has it, or it needs nothing.
-    NotOurs,
-    /// All places are taken; it waits in the queue.
-    NoPlace,
-}
-
-/// Works on a job: takes its lease, dumps, proves, commits. Every failure that belongs to the job is
-/// written into its record; `Err` is only what could not be written there.
-pub async fn run(app: &App, id: JobId, owner: &str) -> Result<Ran> {
-    let _ = (app, id, owner);
-    todo!()
+/// The engine that makes a backup, or why there is none.
+fn engine_of(backup: &Backup) -> Result<&'static dyn engine::Engine> {
+    engine::engine(backup.engine).ok_or_else(|| databases::not_built(backup.engine))
 }

@@ -1,13 +1,29 @@
-//! Engines: one kind of database each, and how to dump it.
+//! Engines: one kind of database each, and how it is dumped.
+//!
+//! # Adding an engine
+//! Write one file (or folder) beside these with a unit struct that is an [`Engine`], and add it to
+//! [`engine`], the one list. An engine reaches its source through [`Source`], gives the dump's bytes
+//! to a [`RawSink`], and answers with what its [`Observer`](observe::Observer) saw, which is also its
+//! completeness rule: it never answers `Ok` for a dump that it cannot prove to be whole.
+//! `CONTRIBUTING.md` has the recipe with the tests that go with it.
 
-use std::path::PathBuf;
+pub mod observe;
+pub mod postgres;
+pub mod process;
+pub mod sink;
+mod source;
+pub mod sqlite;
+mod toolbox;
 
-/// Where tools are looked for, in this order.
-#[derive(Debug, Clone, Default)]
-pub struct Toolbox {
-    /// The folders of PATH, then those where distributions put tools.
-    pub folders: Vec<PathBuf>,
-}
+use async_trait::async_trait;
+
+pub use self::observe::Observed;
+pub use self::sink::{Meter, RawSink};
+pub use self::source::{JobLog, ResolvedLogin, Source};
+pub use self::toolbox::{Tool, Toolbox};
+use crate::Result;
+use crate::app::Limits;
+use crate::model::{EngineKind, Settings};
 
 /// What a test of a database found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,4 +34,46 @@ pub struct Probe {
     pub tool: Option<String>,
     /// The database's size in bytes, where the server tells.
     pub size_bytes: Option<u64>,
+}
+
+/// One kind of database.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Checks what of the settings only this engine can judge, without touching the source.
+    fn validate(&self, settings: &Settings, limits: &Limits) -> Result<()>;
+
+    /// Whether its databases live on a server that has a host and a port.
+    fn has_server(&self) -> bool {
+        true
+    }
+
+    /// Reaches the source as a dump would and says what is there, or in one line what is wrong and how
+    /// to mend it.
+    async fn probe(&self, source: &Source) -> Result<Probe>;
+
+    /// Streams a dump. `Ok` means that the completeness rule held.
+    async fn dump(&self, source: &Source, sink: &mut RawSink) -> Result<Observed>;
+}
+
+/// The engine for a kind of database; none where this build has none yet.
+pub fn engine(kind: EngineKind) -> Option<&'static dyn Engine> {
+    match kind {
+        EngineKind::Postgres => Some(&postgres::Postgres),
+        EngineKind::Sqlite => Some(&sqlite::Sqlite),
+        EngineKind::Mysql
+        | EngineKind::Mariadb
+        | EngineKind::Mongodb
+        | EngineKind::Neo4j
+        | EngineKind::Oracle => None,
+    }
+}
+
+/// The kinds that this build can dump, for messages.
+pub fn built() -> Vec<&'static str> {
+    use EngineKind::{Mariadb, Mongodb, Mysql, Neo4j, Oracle, Postgres, Sqlite};
+    [Postgres, Mysql, Mariadb, Sqlite, Mongodb, Neo4j, Oracle]
+        .into_iter()
+        .filter(|kind| engine(*kind).is_some())
+        .map(EngineKind::as_str)
+        .collect()
 }

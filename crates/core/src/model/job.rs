@@ -95,7 +95,7 @@ pub struct Progress {
 
 /// What a job does. Dumping is the first kind; restore, verification and packaging follow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Work {
     /// Make this backup.
     Dump(Box<Backup>),
@@ -113,9 +113,13 @@ impl Work {
 /// Which attempt is under way, how many there may be, and which may have left bytes behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempts {
-    /// The number of the last attempt that began; 0 before the first.
+    /// The number of the last attempt that began; 0 before the first. It only grows, so that no two
+    /// attempts ever write to the same place.
     pub current: u32,
-    /// How many attempts end by a retryable failure before the job fails.
+    /// Attempts that failed, or whose worker died.
+    #[serde(default)]
+    pub failures: u32,
+    /// At this many failures the job is given up.
     pub most: u32,
     /// Not leased before this time (the wait before a retry).
     #[serde(default)]
@@ -187,7 +191,13 @@ impl Job {
             created_at: now,
             started_at: None,
             finished_at: None,
-            attempts: Attempts { current: 0, most: most_attempts, not_before: None, litter: BTreeSet::new() },
+            attempts: Attempts {
+                current: 0,
+                failures: 0,
+                most: most_attempts,
+                not_before: None,
+                litter: BTreeSet::new(),
+            },
             lease: None,
             fence: 0,
             cancel_requested: false,
@@ -241,6 +251,10 @@ impl Job {
                 "lease a job",
                 format!("job {} is {}", self.id, self.status.as_str()),
             ));
+        }
+        if self.status == Status::Running {
+            // Its worker died without a word.
+            self.attempts.failures += 1;
         }
         self.fence += 1;
         self.attempts.current += 1;
@@ -305,11 +319,11 @@ impl Job {
     /// Records a failure: back to the queue when trying again can help, else failed for good.
     pub fn fail(&mut self, fence: u64, error: Error, now: Timestamp) -> Result<()> {
         self.check_fence(fence)?;
-        let again =
-            error.is_retryable() && self.attempts.current < self.attempts.most && !self.cancel_requested;
+        self.attempts.failures += 1;
+        let again = error.is_retryable() && !self.is_exhausted() && !self.cancel_requested;
         self.error = Some(error);
         if again {
-            let doublings = self.attempts.current.saturating_sub(1).min(16);
+            let doublings = self.attempts.failures.saturating_sub(1).min(16);
             let wait = FIRST_BACKOFF.checked_mul(1 << doublings).unwrap_or(LONGEST_BACKOFF);
             self.attempts.not_before = Some(now + wait.min(LONGEST_BACKOFF));
             self.lease = None;
@@ -347,15 +361,29 @@ impl Job {
         }
     }
 
-    /// Gives a lease back unused: the job waits in the queue as if it had not been taken.
+    /// Whether its attempts are used up.
+    pub fn is_exhausted(&self) -> bool {
+        self.attempts.failures >= self.attempts.most
+    }
+
+    /// Records that an attempt left nothing in storage.
+    pub fn swept(&mut self, attempt: u32) {
+        self.attempts.litter.remove(&attempt);
+    }
+
+    /// Gives the lease back without having failed: the job waits in the queue for another worker.
     pub fn put_back(&mut self, fence: u64, not_before: Timestamp) -> Result<()> {
         self.check_fence(fence)?;
-        self.attempts.litter.remove(&self.attempts.current);
-        self.attempts.current -= 1;
         self.attempts.not_before = Some(not_before);
         self.lease = None;
         self.status = Status::Queued;
         Ok(())
+    }
+
+    /// Turns a job that was never stored into the record of a slot that gave no backup.
+    pub fn skip(&mut self, reason: &str, now: Timestamp) {
+        self.error = Some(Error::conflict("start a scheduled backup", reason));
+        self.end(Status::Skipped, now);
     }
 
     /// Marks it for removal. A job that may still be worked on is refused.

@@ -1,7 +1,7 @@
 //! Where references to secrets are resolved.
 
 use async_trait::async_trait;
-pub use secrecy::SecretString;
+pub use secrecy::{ExposeSecret, SecretString};
 
 use crate::Result;
 

@@ -1,0 +1,52 @@
+//! What a new lease does about the attempts before it: take over one that had finished, remove the
+//! others.
+
+use super::{manifest, sweep};
+use crate::Result;
+use crate::app::App;
+use crate::fingerprint::Fingerprint;
+use crate::jobs;
+use crate::model::{Artifact, Job, ManifestContent};
+
+/// An earlier attempt whose manifest was written, though the catalog never heard of it.
+pub(super) struct Finished {
+    /// Its artifact.
+    pub(super) artifact: Artifact,
+    /// What it holds, where that stands in clear.
+    pub(super) fingerprint: Option<Fingerprint>,
+}
+
+/// Looks for a finished attempt before the current one. If there is none, what those attempts left is
+/// removed.
+pub(super) async fn adopt_or_clean(app: &App, job: &Job) -> Result<Option<Finished>> {
+    let earlier: Vec<u32> =
+        job.attempts.litter.iter().copied().filter(|attempt| *attempt < job.attempts.current).collect();
+    for attempt in earlier.iter().rev() {
+        if let Some(manifest) = manifest::find_complete(app, job, *attempt).await? {
+            let keys: Vec<String> =
+                manifest.artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
+            app.storage.show(&keys).await?;
+            return Ok(Some(Finished {
+                artifact: manifest.artifact,
+                fingerprint: in_clear(manifest.content),
+            }));
+        }
+    }
+    for attempt in earlier {
+        sweep::remove_attempt(app, job, attempt).await?;
+        jobs::update(app, job.id, |job| {
+            job.swept(attempt);
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(None)
+}
+
+/// The fingerprint that a catalog may hold.
+pub(super) fn in_clear(content: ManifestContent) -> Option<Fingerprint> {
+    match content {
+        ManifestContent::Clear(content) => Some(content.fingerprint),
+        ManifestContent::Sealed(_) => None,
+    }
+}

@@ -1,0 +1,120 @@
+//! One attempt: engine → sealing → storage → manifest.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{engine_of, manifest};
+use crate::app::App;
+use crate::engine::{Engine, Meter, Observed, RawSink, Source};
+use crate::keys;
+use crate::model::{Artifact, Job, Manifest};
+use crate::seal::{Piece, SealPlan, SealReader, Sealed, seal};
+use crate::storage::Upload;
+use crate::{Error, ErrorKind, Result};
+
+/// Of a job's memory, this part is for sealing; uploads take three eighths, the rest is for pipes,
+/// the observer and the allocator.
+const SEALING_SHARE: usize = 4;
+
+/// What an attempt works with. It outlives the attempt's future, which may be dropped at any point:
+/// then it says what has to be undone.
+pub(super) struct Attempt<'a> {
+    pub(super) app: &'a App,
+    pub(super) job: &'a Job,
+    pub(super) name: &'a str,
+    pub(super) source: &'a Source,
+    pub(super) meter: Arc<Meter>,
+    /// Set before the manifest is written: from then on another worker may adopt the attempt, so only
+    /// whoever holds the job may remove it.
+    pub(super) published: AtomicBool,
+}
+
+impl Attempt<'_> {
+    /// Where the attempt's bytes go.
+    pub(super) fn upload(&self) -> Upload {
+        let (database, id, attempt) = (self.job.database_uid, self.job.id, self.job.attempts.current);
+        let name = self.name.to_owned();
+        self.app.storage.upload(self.app.limits.memory_budget, move |number| {
+            keys::volume(database, id, attempt, &name, number)
+        })
+    }
+
+    /// Dumps, stores and describes. `Ok` means that the manifest stands beside a whole artifact.
+    pub(super) async fn run(&self, upload: &mut Upload) -> Result<Manifest> {
+        let engine = engine_of(self.job.backup())?;
+        let (writer, reader) = seal(self.plan()?)?;
+        let sink = RawSink::new(writer, Arc::clone(&self.meter));
+        let (sealed, observed) =
+            tokio::try_join!(self.store(reader, upload), dump(engine, self.source, sink))?;
+        let volumes = upload.finish().await?;
+        let artifact = Artifact {
+            attempt: self.job.attempts.current,
+            size_bytes: volumes.iter().map(|volume| volume.size_bytes).sum(),
+            volumes,
+            raw_bytes: sealed.raw_bytes,
+            md5: sealed.stored.md5_hex(),
+            sha256: sealed.stored.sha256_hex(),
+        };
+        check(&artifact, &sealed)?;
+        self.publish(artifact, &observed).await
+    }
+
+    fn plan(&self) -> Result<SealPlan> {
+        let backup = self.job.backup();
+        let limits = &self.app.limits;
+        Ok(SealPlan {
+            compression: backup.compression,
+            recipients: backup.encryption.iter().map(|text| text.parse()).collect::<Result<_>>()?,
+            threads: limits.threads,
+            memory: (limits.memory_budget / SEALING_SHARE).max(SealPlan::LEAST_MEMORY),
+        })
+    }
+
+    async fn store(&self, mut sealed: SealReader, upload: &mut Upload) -> Result<Sealed> {
+        loop {
+            match sealed.next().await? {
+                Piece::Data(bytes) => {
+                    let length = bytes.len();
+                    upload.write(bytes).await?;
+                    self.meter.stored(length);
+                }
+                Piece::End(whole) => return Ok(whole),
+            }
+        }
+    }
+
+    async fn publish(&self, artifact: Artifact, observed: &Observed) -> Result<Manifest> {
+        let keys: Vec<String> = artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
+        let manifest = manifest::describe(self.job, self.name, artifact, observed, self.app.now())?;
+        let bytes = manifest.encode(&self.app.key)?;
+        self.app.storage.show(&keys).await?;
+        let key = keys::manifest(self.job.database_uid, self.job.id, self.job.attempts.current);
+        self.published.store(true, Ordering::SeqCst);
+        self.app.storage.put(&key, bytes).await?;
+        Ok(manifest)
+    }
+}
+
+async fn dump(engine: &dyn Engine, source: &Source, mut sink: RawSink) -> Result<Observed> {
+    let outcome = async {
+        let observed = engine.dump(source, &mut sink).await?;
+        sink.finish().await?;
+        Ok::<_, Error>(observed)
+    };
+    match outcome.await {
+        // The stages behind have stopped, and have the reason to tell: let it be told.
+        Err(e) if e.kind() == ErrorKind::Cancelled => std::future::pending().await,
+        done => done,
+    }
+}
+
+/// What storage confirmed must be what was sealed.
+fn check(artifact: &Artifact, sealed: &Sealed) -> Result<()> {
+    let whole = artifact.size_bytes == sealed.stored.length;
+    let same =
+        artifact.volumes.len() > 1 || artifact.volumes.iter().all(|volume| volume.sha256 == artifact.sha256);
+    if whole && same {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Corrupt, "confirm an artifact", "what was stored is not what was sealed"))
+}

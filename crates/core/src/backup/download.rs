@@ -1,0 +1,113 @@
+//! Reading an artifact while deletion waits.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use jiff::SignedDuration;
+use tokio::task::JoinHandle;
+
+use crate::app::App;
+use crate::model::{Artifact, Job, JobId, Status};
+use crate::ports::{Catalog, Clock};
+use crate::storage::Storage;
+use crate::{Error, Result};
+
+/// A reader that dies is forgotten after this long.
+const HOLD: SignedDuration = SignedDuration::from_secs(60);
+const RENEW_EVERY: Duration = Duration::from_secs(20);
+
+/// What the leases of a backup's readers begin with.
+pub(super) fn lease_prefix(id: JobId) -> String {
+    format!("read/{id}/")
+}
+
+/// A succeeded backup that is being read: deletion waits for it.
+pub struct Download {
+    job: Job,
+    artifact: Artifact,
+    storage: Storage,
+    hold: Hold,
+}
+
+impl Download {
+    /// Holds a succeeded backup for reading; `Conflict` for one that has no artifact.
+    pub async fn open(app: &App, id: JobId) -> Result<Self> {
+        super::get(app, id).await?;
+        let hold = Hold::take(app, id).await?;
+        // Read again now that deletion would wait.
+        let job = super::get(app, id).await?;
+        match job.backup().artifact.clone() {
+            Some(artifact) if job.status == Status::Succeeded => {
+                Ok(Self { job, artifact, storage: app.storage.clone(), hold })
+            }
+            _ => Err(Error::conflict(
+                "download a backup",
+                format!("backup {id} is {}: it has no artifact to download", job.status.as_str()),
+            )),
+        }
+    }
+
+    /// The backup.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Its artifact.
+    pub fn artifact(&self) -> &Artifact {
+        &self.artifact
+    }
+
+    /// Streams a range of its bytes; deletion waits until the stream is dropped.
+    pub fn stream(self, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
+        let hold = self.hold;
+        let bytes = self.storage.read(&self.artifact, range);
+        // The stream owns the hold, and with it gives it back.
+        bytes.inspect(move |_| _ = &hold).boxed()
+    }
+}
+
+/// A reader's lease, renewed beside it and given back when it is dropped.
+struct Hold {
+    catalog: Arc<dyn Catalog>,
+    name: String,
+    fence: u64,
+    renewal: JoinHandle<()>,
+}
+
+impl Hold {
+    async fn take(app: &App, id: JobId) -> Result<Self> {
+        let now = app.now();
+        let name = format!("{}{}", lease_prefix(id), app.ids.ulid(now));
+        let taken = app.catalog.acquire_lease(&name, "reader", now, now + HOLD).await?;
+        let fence = taken.ok_or_else(|| Error::internal("hold a backup", "a fresh lease was taken"))?;
+        let renewal =
+            tokio::spawn(renew(Arc::clone(&app.catalog), Arc::clone(&app.clock), name.clone(), fence));
+        Ok(Self { catalog: Arc::clone(&app.catalog), name, fence, renewal })
+    }
+}
+
+async fn renew(catalog: Arc<dyn Catalog>, clock: Arc<dyn Clock>, name: String, fence: u64) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        // A failure leaves two further tries before the hold ends; a reader whose hold ended reads on
+        // until the object is gone, and then gets an error instead of its last bytes.
+        if let Ok(false) = catalog.renew_lease(&name, fence, clock.now() + HOLD).await {
+            return;
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.renewal.abort();
+        let (catalog, name, fence) = (Arc::clone(&self.catalog), std::mem::take(&mut self.name), self.fence);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // What cannot be given back ends by itself within a minute.
+            runtime.spawn(async move { catalog.release_lease(&name, fence).await });
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Beside every attempt runs its keeper: it renews the lease and the place, records progress and log,
+//! and decides when the attempt must stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::place::Place;
+use super::run::Worker;
+use crate::app::App;
+use crate::engine::{JobLog, Meter};
+use crate::jobs;
+use crate::model::{JobId, Progress};
+use crate::{Error, ErrorKind, Result};
+
+const LONGEST_BEAT: Duration = Duration::from_secs(2);
+
+/// Why an attempt was stopped from outside.
+pub(super) enum Stop {
+    /// Somebody asked for the job to be cancelled.
+    Cancelled,
+    /// This host is shutting down; another worker goes on.
+    ShuttingDown,
+    /// The job is not ours any more.
+    Lost(Error),
+    /// It stalled or took too long.
+    Failed(Error),
+}
+
+/// What a keeper keeps.
+pub(super) struct Keeper<'a> {
+    pub(super) app: &'a App,
+    pub(super) id: JobId,
+    pub(super) fence: u64,
+    pub(super) place: &'a Place,
+    pub(super) worker: &'a Worker,
+    pub(super) meter: Arc<Meter>,
+    pub(super) log: JobLog,
+}
+
+impl Keeper<'_> {
+    /// Runs until the attempt has to stop; while all is well it never ends.
+    pub(super) async fn keep(&self) -> Stop {
+        let limits = &self.app.limits;
+        let lease = duration(limits.lease);
+        let mut beat = tokio::time::interval((lease / 4).clamp(Duration::from_millis(50), LONGEST_BEAT));
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let begun = Instant::now();
+        let (mut kept, mut moved, mut before) = (begun, begun, Progress::default());
+        loop {
+            tokio::select! {
+                _ = beat.tick() => {}
+                () = self.worker.stopping() => return Stop::ShuttingDown,
+            }
+            let progress = self.meter.progress();
+            if progress != before || self.meter.is_held() {
+                (before, moved) = (progress, Instant::now());
+            }
+            if let Some(error) = self.overdue(begun, moved) {
+                return Stop::Failed(error);
+            }
+            match self.heartbeat(progress).await {
+                Ok(true) => return Stop::Cancelled,
+                Ok(false) => kept = Instant::now(),
+                Err(e) if matches!(e.kind(), ErrorKind::Fenced | ErrorKind::NotFound) => {
+                    return Stop::Lost(e);
+                }
+                // The catalog may come back; until the lease has run out the job is still ours.
+                Err(e) if kept.elapsed() >= lease => return Stop::Lost(e),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn overdue(&self, begun: Instant, moved: Instant) -> Option<Error> {
+        let limits = &self.app.limits;
+        let (stall, timeout) = (duration(limits.stall), duration(limits.job_timeout));
+        if begun.elapsed() >= timeout {
+            let message = format!("it took longer than {} s", timeout.as_secs());
+            return Some(Error::new(ErrorKind::Timeout, "dump", message).with_retryable(false));
+        }
+        if moved.elapsed() >= stall {
+            let message = format!("no byte came for {} s", stall.as_secs());
+            let mend = "look for a lock, a slow query or a dead network between here and the server";
+            return Some(Error::new(ErrorKind::Timeout, "dump", message).with_mend(mend));
+        }
+        None
+    }
+
+    /// Renews everything; true when the job shall be cancelled.
+    async fn heartbeat(&self, progress: Progress) -> Result<bool> {
+        let (now, lease) = (self.app.now(), self.app.limits.lease);
+        let job =
+            jobs::update(self.app, self.id, |job| job.heartbeat(self.fence, now, lease, progress)).await?;
+        if !self.place.renew(self.app, now + lease).await? {
+            return Err(Error::new(ErrorKind::Fenced, "hold a place", "another job has our place"));
+        }
+        flush(self.app, self.id, &self.log).await?;
+        Ok(job.cancel_requested)
+    }
+}
+
+/// Writes the log lines that wait.
+pub(super) async fn flush(app: &App, id: JobId, log: &JobLog) -> Result<()> {
+    let lines = log.drain();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    app.catalog.append_log(id, &lines).await
+}
+
+fn duration(signed: jiff::SignedDuration) -> Duration {
+    Duration::try_from(signed).unwrap_or(Duration::ZERO)
+}

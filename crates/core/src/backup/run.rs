@@ -1,0 +1,306 @@
+//! Running a dump job: lease, place, attempt, commit.
+//!
+//! Promise 1 lives here. The order is: every byte confirmed → manifest → catalog. A worker that dies
+//! before the manifest leaves litter, which the next lease or the sweep removes; one that dies after
+//! it leaves a finished attempt, which the next lease adopts. A failure before the manifest is cleaned
+//! up by the attempt itself; one at or after it first goes into the catalog, under the fence, and only
+//! then may anything be removed, because until then somebody else may be adopting it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
+
+use super::adopt::{self, Finished};
+use super::attempt::Attempt;
+use super::keeper::{Keeper, Stop, flush};
+use super::naming;
+use super::place::Place;
+use super::staging::Staging;
+use super::sweep;
+use crate::app::App;
+use crate::databases;
+use crate::engine::{JobLog, Meter, Source};
+use crate::jobs;
+use crate::model::{Job, JobId, Status};
+use crate::ports::Event;
+use crate::storage::Upload;
+use crate::{Error, ErrorKind, Result};
+
+/// How a run of a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ran {
+    /// It succeeded, failed for good, or was cancelled: its record says which.
+    Ended,
+    /// It waits in the queue for another try.
+    Queued,
+    /// Nothing was done: another worker has it, or it needs nothing.
+    NotOurs,
+    /// All places are taken; it waits in the queue.
+    NoPlace,
+}
+
+/// Who works, and whether he should stop.
+#[derive(Debug)]
+pub struct Worker {
+    owner: String,
+    stop: watch::Sender<bool>,
+}
+
+impl Worker {
+    /// A worker by a name that people can place: host and process.
+    pub fn new(owner: impl Into<String>) -> Self {
+        Self { owner: owner.into(), stop: watch::Sender::new(false) }
+    }
+
+    /// Asks every run of this worker to stop cleanly; their jobs go back to the queue.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    pub(super) async fn stopping(&self) {
+        let mut stop = self.stop.subscribe();
+        // The sender lives as long as `self`, so this can only end by being told.
+        let _told = stop.wait_for(|stop| *stop).await;
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+}
+
+/// Works on a job: takes its lease, dumps, proves, commits. Every failure that belongs to the job is
+/// written into its record; `Err` is only what could not be written there.
+pub async fn run(app: &App, id: JobId, worker: &Worker) -> Result<Ran> {
+    let job = app.catalog.job(id).await?;
+    if worker.is_stopping() || !job.is_some_and(|job| job.may_be_leased(app.now())) {
+        return Ok(Ran::NotOurs);
+    }
+    let Some(place) = Place::take(app, id).await? else { return Ok(Ran::NoPlace) };
+    let ran = in_place(app, id, worker, &place).await;
+    let released = place.release(app).await;
+    let ran = ran?;
+    released?;
+    Ok(ran)
+}
+
+async fn in_place(app: &App, id: JobId, worker: &Worker, place: &Place) -> Result<Ran> {
+    let (now, lease) = (app.now(), app.limits.lease);
+    let mut fence = 0;
+    let leased = jobs::update(app, id, |job| {
+        fence = job.lease(&worker.owner, now, lease)?;
+        Ok(())
+    });
+    let job = match leased.await {
+        Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => return Ok(Ran::NotOurs),
+        leased => leased?,
+    };
+    let running = Running { app, worker, place, id, fence };
+    match running.work(&job).await {
+        Err(e) if e.kind() == ErrorKind::Fenced => Ok(Ran::NotOurs),
+        ran => ran,
+    }
+}
+
+/// A job under our lease.
+struct Running<'a> {
+    app: &'a App,
+    worker: &'a Worker,
+    place: &'a Place,
+    id: JobId,
+    fence: u64,
+}
+
+impl Running<'_> {
+    async fn work(&self, job: &Job) -> Result<Ran> {
+        if job.cancel_requested {
+            return self.end(Job::cancelled).await;
+        }
+        match adopt::adopt_or_clean(self.app, job).await {
+            Ok(Some(finished)) => return self.commit(finished).await,
+            Ok(None) => {}
+            Err(e) => return self.failed(e.within("look at earlier attempts")).await,
+        }
+        if job.is_exhausted() {
+            let message = format!("its worker died in each of {} attempts", job.attempts.failures);
+            let error = Error::new(ErrorKind::Internal, "dump", message)
+                .with_mend("see the host's log: was it out of memory, or killed?");
+            return self.failed(error).await;
+        }
+        match self.prepare(job).await {
+            Ok(prepared) => self.attempt(prepared).await,
+            Err(e) if e.kind() == ErrorKind::Fenced => Err(e),
+            // Nothing has been written yet, so nothing of this attempt has to be removed.
+            Err(e) => self.failed_clean(job.attempts.current, e).await,
+        }
+    }
+
+    async fn prepare(&self, job: &Job) -> Result<Prepared> {
+        let app = self.app;
+        let database = databases::get(app, job.database_id).await?;
+        let login = databases::login(app, &database).await?;
+        let log = JobLog::new(app, job.attempts.current, login.redactor());
+        let started = job.started_at.unwrap_or(job.created_at);
+        let (job, name) = naming::named(app, job.clone(), self.fence, started).await?;
+        let staging = Staging::make(app, job.id, job.attempts.current)?;
+        let mut settings = database.settings;
+        settings.format = job.backup().format;
+        let source = Source {
+            settings,
+            login,
+            toolbox: Arc::clone(&app.toolbox),
+            staging: staging.path().to_owned(),
+            sqlite_roots: app.limits.sqlite_roots.clone(),
+            log: log.clone(),
+        };
+        Ok(Prepared { job, name, source, log, _staging: staging })
+    }
+
+    async fn attempt(&self, prepared: Prepared) -> Result<Ran> {
+        let Prepared { job, name, source, log, _staging } = prepared;
+        log.info(format!("attempt {} of {} by {}", job.attempts.current, self.id, self.worker.owner));
+        let meter = Arc::new(Meter::default());
+        let attempt = Attempt {
+            app: self.app,
+            job: &job,
+            name: &name,
+            source: &source,
+            meter: Arc::clone(&meter),
+            published: AtomicBool::new(false),
+        };
+        let keeper = Keeper {
+            app: self.app,
+            id: self.id,
+            fence: self.fence,
+            place: self.place,
+            worker: self.worker,
+            meter,
+            log: log.clone(),
+        };
+        let mut upload = attempt.upload();
+        let outcome = tokio::select! {
+            done = attempt.run(&mut upload) => done.map_err(Stop::Failed),
+            stop = keeper.keep() => Err(stop),
+        };
+        let ran = match outcome {
+            Ok(manifest) => {
+                log.info(format!("{} bytes stored, manifest written", manifest.artifact.size_bytes));
+                let fingerprint = adopt::in_clear(manifest.content);
+                self.commit(Finished { artifact: manifest.artifact, fingerprint }).await
+            }
+            Err(stop) => {
+                let published = attempt.published.load(Ordering::SeqCst);
+                let clean = !published && self.clean_up(&job, &mut upload, &log).await;
+                self.stopped(&job, stop, clean, &log).await
+            }
+        };
+        match flush(self.app, self.id, &log).await {
+            // The record is gone, and its log with it.
+            Err(e) if e.kind() == ErrorKind::NotFound => ran,
+            flushed => ran.and_then(|ran| flushed.map(|()| ran)),
+        }
+    }
+
+    /// Removes what an attempt without a manifest put into storage; false when the sweep must try
+    /// again.
+    async fn clean_up(&self, job: &Job, upload: &mut Upload, log: &JobLog) -> bool {
+        let aborted = upload.abort().await;
+        let removed = sweep::remove_attempt(self.app, job, job.attempts.current).await;
+        if let Err(e) = aborted.and(removed) {
+            log.warn(format!("what was stored could not be removed yet: {e}"));
+            return false;
+        }
+        true
+    }
+
+    async fn stopped(&self, job: &Job, stop: Stop, clean: bool, log: &JobLog) -> Result<Ran> {
+        let attempt = job.attempts.current;
+        match stop {
+            Stop::Failed(e) => {
+                log.error(e.to_string());
+                if clean { self.failed_clean(attempt, e).await } else { self.failed(e).await }
+            }
+            Stop::Cancelled => {
+                log.info("cancelled on request");
+                self.end(|job, fence, now| {
+                    job.cancelled(fence, now)?;
+                    if clean {
+                        job.swept(attempt);
+                    }
+                    Ok(())
+                })
+                .await
+            }
+            Stop::ShuttingDown => {
+                log.info("the host is shutting down; the job goes back to the queue");
+                self.end(|job, fence, now| {
+                    job.put_back(fence, now)?;
+                    if clean {
+                        job.swept(attempt);
+                    }
+                    Ok(())
+                })
+                .await
+            }
+            // Somebody else has the job; the record is theirs.
+            Stop::Lost(e) => Err(Error::new(ErrorKind::Fenced, "dump", e.to_string())),
+        }
+    }
+
+    async fn failed(&self, error: Error) -> Result<Ran> {
+        self.end(|job, fence, now| job.fail(fence, error.clone(), now)).await
+    }
+
+    async fn failed_clean(&self, attempt: u32, error: Error) -> Result<Ran> {
+        self.end(|job, fence, now| {
+            job.fail(fence, error.clone(), now)?;
+            job.swept(attempt);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn commit(&self, finished: Finished) -> Result<Ran> {
+        let Finished { artifact, fingerprint } = finished;
+        let attempt = artifact.attempt;
+        let committed =
+            self.end(|job, fence, now| job.succeed(fence, artifact.clone(), fingerprint.clone(), now)).await;
+        if committed.is_ok() {
+            return committed;
+        }
+        // The write may have arrived although its answer did not.
+        match self.app.catalog.job(self.id).await? {
+            Some(job) if is_committed(&job, attempt) => Ok(Ran::Ended),
+            _ => committed,
+        }
+    }
+
+    /// Writes a transition that ends our work, sweeps what may be swept, and tells it.
+    async fn end(
+        &self,
+        mut change: impl FnMut(&mut Job, u64, jiff::Timestamp) -> Result<()> + Send,
+    ) -> Result<Ran> {
+        let now = self.app.now();
+        let job = jobs::update(self.app, self.id, |job| change(job, self.fence, now)).await?;
+        if !job.status.is_terminal() {
+            return Ok(Ran::Queued);
+        }
+        // What could not be removed keeps the job in the attention index; a tick tries again.
+        let _next_tick = sweep::sweep(self.app, &job).await;
+        self.app.events.publish(Event::JobEnded(Box::new(job))).await?;
+        Ok(Ran::Ended)
+    }
+}
+
+struct Prepared {
+    job: Job,
+    name: String,
+    source: Source,
+    log: JobLog,
+    _staging: Staging,
+}
+
+fn is_committed(job: &Job, attempt: u32) -> bool {
+    let artifact = job.backup().artifact.as_ref();
+    job.status == Status::Succeeded && artifact.is_some_and(|artifact| artifact.attempt == attempt)
+}

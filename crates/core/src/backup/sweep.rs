@@ -1,0 +1,64 @@
+//! Removing what attempts left behind and what was deleted.
+//!
+//! Only what belongs to a backup of this catalog is ever removed, under an attempt that it did not
+//! commit or after it was marked `deleting`: whatever else lies in storage is somebody else's.
+
+use super::naming::claim_key;
+use crate::app::App;
+use crate::jobs;
+use crate::keys;
+use crate::model::{Job, Status};
+use crate::{ErrorKind, Result};
+
+/// Removes the leftovers of every attempt of an ended job that did not commit. Answers how many
+/// attempts.
+pub(crate) async fn sweep(app: &App, job: &Job) -> Result<usize> {
+    if !job.status.is_terminal() {
+        return Ok(0);
+    }
+    let litter: Vec<u32> = job.attempts.litter.iter().copied().collect();
+    for attempt in &litter {
+        remove_attempt(app, job, *attempt).await?;
+        jobs::update(app, job.id, |job| {
+            job.swept(*attempt);
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(litter.len())
+}
+
+/// Removes all that one attempt put into storage: the name that people see, then manifest, then
+/// artifact.
+pub(super) async fn remove_attempt(app: &App, job: &Job, attempt: u32) -> Result<()> {
+    let folder = keys::attempt_prefix(job.database_uid, job.id, attempt);
+    let keys = app.storage.list(&folder).await?;
+    app.storage.hide(&keys).await?;
+    app.storage.delete_below(&folder).await?;
+    Ok(())
+}
+
+/// Goes on with a deletion. True when the backup is gone; false while a reader holds it.
+pub(crate) async fn finish_deletion(app: &App, job: &Job) -> Result<bool> {
+    if job.status != Status::Deleting {
+        return Ok(false);
+    }
+    let readers = app.catalog.live_leases(&super::download::lease_prefix(job.id), app.now()).await?;
+    if !readers.is_empty() {
+        return Ok(false);
+    }
+    let folder = keys::backup_prefix(job.database_uid, job.id);
+    let keys = app.storage.list(&folder).await?;
+    app.storage.hide(&keys).await?;
+    app.storage.delete_below(&folder).await?;
+    if let Some(name) = &job.backup().name {
+        app.catalog.release_claim(&claim_key(name), &job.id.to_string()).await?;
+    }
+    match app.catalog.delete_job(job).await {
+        // Somebody else has finished it.
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {
+            Ok(app.catalog.job(job.id).await?.is_none())
+        }
+        done => done.map(|()| true),
+    }
+}

@@ -1,0 +1,169 @@
+//! The fields of a database: what each may hold, and which of them `global` hands down.
+
+use serde_json::{Map, Value};
+
+use super::place::{Known, Place, Section};
+use crate::model::EngineKind;
+use crate::schedule::{Schedule, zone};
+use crate::{Error, Result};
+
+/// A hundred years: beyond it, date arithmetic ends before a backup does.
+pub(super) const MAX_DAYS: u32 = 36_500;
+pub(super) const MAX_KEPT: u32 = 1_000_000;
+
+/// What an entry of `databases` may hold.
+pub(super) const DATABASE: Known = Known {
+    fields: &[
+        "id",
+        "name",
+        "engine",
+        "host",
+        "port",
+        "database_name",
+        "username_var",
+        "password_var",
+        "schedule",
+        "timezone",
+        "retention_days",
+        "max_backups",
+        "compression",
+        "format",
+        "encryption",
+        "enabled",
+        "package",
+        "verify",
+        "runner",
+        "tls",
+    ],
+    later: &["default", "use_apoc"],
+};
+
+/// What `global` may hold: its own `max_parallel_jobs`, and what databases inherit.
+pub(super) const GLOBAL: Known = Known {
+    fields: &[
+        "schedule",
+        "timezone",
+        "retention_days",
+        "max_backups",
+        "compression",
+        "format",
+        "encryption",
+        "package",
+        "verify",
+        "runner",
+        "max_parallel_jobs",
+    ],
+    later: &[],
+};
+
+/// The settings among a section's fields.
+pub(super) fn settings(section: &Section<'_>) -> Result<Map<String, Value>> {
+    let mut settings = Map::new();
+    for (name, place) in section.fields() {
+        if let Some(value) = setting(name, place)? {
+            settings.insert(name.to_owned(), value);
+        }
+    }
+    Ok(settings)
+}
+
+/// The value of one field as [`Settings`](crate::model::Settings) holds it; none for a field that is
+/// none of them.
+fn setting(name: &str, place: &Place<'_>) -> Result<Option<Value>> {
+    let nullable =
+        matches!(name, "host" | "port" | "schedule" | "timezone" | "retention_days" | "max_backups" | "tls");
+    if nullable && place.is_null() {
+        return Ok(Some(Value::Null));
+    }
+    let value = match name {
+        "name" | "host" | "database_name" | "tls" => place.text()?.into(),
+        "engine" => engine(place)?.as_str().into(),
+        "port" => place.number(1, u32::from(u16::MAX))?.into(),
+        "schedule" => schedule(place)?.into(),
+        "timezone" => timezone(place)?.into(),
+        "retention_days" => place.number(1, MAX_DAYS).map_err(no_limit)?.into(),
+        "max_backups" => place.number(1, MAX_KEPT).map_err(no_limit)?.into(),
+        "compression" => place.choice(&["gzip", "zstd", "none"])?.into(),
+        "format" => place.choice(&["plain", "custom"])?.into(),
+        "encryption" => recipients(place)?.into(),
+        "enabled" | "package" => place.boolean()?.into(),
+        "verify" => only(place, &["off", "after_each", "daily", "weekly"])?.into(),
+        "runner" => only(place, &["auto", "lambda", "fargate"])?.into(),
+        _ => return Ok(None),
+    };
+    Ok(Some(value))
+}
+
+fn no_limit(error: Error) -> Error {
+    error.with_mend("leave it empty, or null, for no limit")
+}
+
+/// The first of the words; the others are documented and not built yet.
+pub(super) fn only<'a>(place: &Place<'a>, words: &[&str]) -> Result<&'a str> {
+    let word = place.choice(words)?;
+    if words.first() == Some(&word) { Ok(word) } else { Err(place.later()) }
+}
+
+/// The kind of a database; its other names are accepted and written as the one.
+pub(super) fn engine(place: &Place<'_>) -> Result<EngineKind> {
+    let word = place.choice(&[
+        "postgres",
+        "mysql",
+        "mariadb",
+        "sqlite",
+        "mongodb",
+        "neo4j",
+        "oracle",
+        "postgresql",
+        "mongo",
+    ]);
+    word.ok()
+        .and_then(|word| serde_json::from_value(word.into()).ok())
+        .ok_or_else(|| place.error("must be one of postgres, mysql, mariadb, sqlite, mongodb, neo4j, oracle"))
+}
+
+pub(super) fn schedule(place: &Place<'_>) -> Result<String> {
+    let expression = place.text()?;
+    Schedule::parse(expression, None).map_err(|error| place.refused(&error))?;
+    Ok(expression.to_owned())
+}
+
+fn timezone(place: &Place<'_>) -> Result<String> {
+    let name = place.text()?;
+    zone(name).map_err(|error| place.refused(&error))?;
+    Ok(name.to_owned())
+}
+
+/// `age` recipients, as a list or under `recipients`.
+pub(super) fn recipients(place: &Place<'_>) -> Result<Vec<String>> {
+    const ENCRYPTION: Known = Known { fields: &["recipients"], later: &["identity_file"] };
+    let list = if place.is_mapping() {
+        place.section(&ENCRYPTION)?.get("recipients").map_or(Ok(Vec::new()), Place::list)?
+    } else {
+        place.list()?
+    };
+    list.iter()
+        .map(|item| {
+            let text = item.text()?;
+            // An identity opens artifacts: it must not be where the public key belongs.
+            if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY") {
+                return Err(
+                    item.error("this is a secret key; put the recipient, which begins with age1, here")
+                );
+            }
+            match text.parse::<age::x25519::Recipient>() {
+                Ok(recipient) => Ok(recipient.to_string()),
+                Err(_) => Err(item.error("must be an age recipient, which begins with age1")),
+            }
+        })
+        .collect()
+}
+
+/// The name of an environment variable.
+pub(super) fn variable(place: &Place<'_>) -> Result<String> {
+    let refused = || place.error("must be the name of an environment variable (letters, digits and _)");
+    let name = place.text().map_err(|_| refused())?;
+    let valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.starts_with(|c: char| c.is_ascii_digit());
+    if valid { Ok(name.to_owned()) } else { Err(refused()) }
+}

@@ -1,0 +1,145 @@
+//! `config.yaml`: what it may hold, how it is read, and how it meets the catalog.
+//!
+//! [`Config::parse`] turns the file's text into settings that are whole and valid, or into one error
+//! that names line, column and field, says what is allowed, and never shows a value of the file (a
+//! secret may stand anywhere by mistake). [`sync::plan`] compares the file's databases with the
+//! catalog's. Neither reads a file, a clock or the environment: hosts do.
+
+mod entries;
+mod fields;
+mod place;
+mod sections;
+mod suggest;
+pub mod sync;
+mod yaml;
+
+use std::net::SocketAddr;
+
+use serde_json::{Map, Value};
+
+use crate::model::Credentials;
+use crate::{Error, ErrorKind, Result};
+
+/// The longest file that is read, in bytes.
+pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// The most databases that one file may list.
+pub const MAX_DATABASES: usize = 100_000;
+
+/// How many jobs run at once when nobody says otherwise.
+pub const DEFAULT_PARALLEL_JOBS: u32 = 4;
+
+/// How much memory one job may use when nobody says otherwise, in MiB.
+pub const DEFAULT_MEMORY_BUDGET_MB: u32 = 64;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// What databases inherit.
+    pub global: Global,
+    /// How packages are made; none: no packages. Accepted and checked; packages are not built yet.
+    pub package: Option<PackageConf>,
+    /// The databases, in the file's order, each with what it inherits.
+    pub databases: Vec<Entry>,
+    /// How the server runs.
+    pub server: Server,
+    /// The catalog's URL (`sqlite://…`), where the file names one.
+    pub catalog: Option<String>,
+    /// The storage's URL (`file://…`, `s3://…`, `memory://`), where the file names one.
+    pub storage: Option<String>,
+}
+
+/// The section `global`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Global {
+    /// Fields of [`Settings`](crate::model::Settings) that a database inherits unless it sets them
+    /// itself, one made by API too.
+    pub settings: Map<String, Value>,
+    /// How many jobs run at once.
+    pub max_parallel_jobs: u32,
+}
+
+/// The section `package-conf`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageConf {
+    /// When packages are made; none: only when asked.
+    pub schedule: Option<String>,
+    /// The kind of archive.
+    pub compression: PackageCompression,
+    /// Packages older than this many days are removed; none: no limit.
+    pub retention_days: Option<u32>,
+    /// Packages beyond the newest this many are removed; none: no limit.
+    pub max_backups: Option<u32>,
+}
+
+/// The kind of archive that a package is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PackageCompression {
+    /// `zip`.
+    #[default]
+    Zip,
+    /// `tar.gz`.
+    TarGz,
+}
+
+/// The section `server`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Address and port to listen on, where the file names one.
+    pub listen: Option<SocketAddr>,
+    /// The folders that `sqlite` databases may lie under; `data` when the file names none.
+    pub sqlite_roots: Vec<String>,
+    /// The user that scratch servers run under when the server itself runs as root.
+    pub run_as: Option<String>,
+    /// Whether a server without any key may listen beyond loopback.
+    pub allow_unauthenticated: bool,
+    /// How much memory one job may use, in MiB; at least 32.
+    pub memory_budget_mb: u32,
+}
+
+/// One database of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its `id`, else its `name`: what ties it to a record of the catalog.
+    pub config_id: String,
+    /// Exactly the fields of [`Settings`](crate::model::Settings) that the entry sets or inherits.
+    pub settings: Map<String, Value>,
+    /// Where its user name and password are had: none, or references to variables.
+    pub credentials: Credentials,
+}
+
+impl Config {
+    /// Reads the text of a file that is called `config.yaml`.
+    ///
+    /// # Errors
+    /// `Config`; the error's line reads `config.yaml:LINE:COLUMN: FIELD: what is wrong`.
+    pub fn parse(text: &str) -> Result<Self> {
+        Self::parse_named("config.yaml", text)
+    }
+
+    /// Reads the text of a file of another name, which errors then show.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn parse_named(file: &str, text: &str) -> Result<Self> {
+        if text.len() > MAX_BYTES {
+            return Err(Error::new(
+                ErrorKind::Config,
+                file,
+                format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len()),
+            ));
+        }
+        let root = yaml::load(file, text)?;
+        sections::read(&place::Place::root(file, text, &root))
+    }
+
+    /// Gives a field a value where neither `global` nor an entry sets it: for what comes from the
+    /// environment (`TZ`, `RETENTION_DAYS`).
+    pub fn with_default(mut self, field: &str, value: &Value) -> Self {
+        let all = self.databases.iter_mut().map(|entry| &mut entry.settings);
+        for settings in all.chain([&mut self.global.settings]) {
+            settings.entry(field).or_insert_with(|| value.clone());
+        }
+        self
+    }
+}

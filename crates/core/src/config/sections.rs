@@ -1,0 +1,136 @@
+//! The file's sections but for `databases`, and what is documented for a later version.
+
+use serde_json::{Map, Value};
+
+use super::place::{Known, Place};
+use super::{
+    Config, DEFAULT_MEMORY_BUDGET_MB, DEFAULT_PARALLEL_JOBS, Global, PackageCompression, PackageConf, Server,
+    entries, fields,
+};
+use crate::Result;
+
+const ROOT: Known = Known {
+    fields: &["global", "package-conf", "databases", "server", "catalog", "storage", "encryption", "verify"],
+    later: &["notifications", "restore", "runner"],
+};
+
+const SERVER: Known = Known {
+    fields: &["listen", "sqlite_roots", "run_as", "allow_unauthenticated", "memory_budget_mb"],
+    later: &[],
+};
+
+const PACKAGE: Known =
+    Known { fields: &["schedule", "compression", "retention_days", "max_backups"], later: &[] };
+
+/// The whole file.
+pub(super) fn read(root: &Place<'_>) -> Result<Config> {
+    let root = root.section(&ROOT)?;
+    if let Some(verify) = root.some("verify").filter(|verify| verify.choice(&["off"]).is_err()) {
+        return Err(verify.later());
+    }
+    let mut inherited = Map::new();
+    if let Some(encryption) = root.get("encryption") {
+        inherited.insert("encryption".to_owned(), fields::recipients(encryption)?.into());
+    }
+    let global = global(root.get("global"), inherited)?;
+    Ok(Config {
+        package: root.some("package-conf").map(package).transpose()?,
+        databases: match root.get("databases") {
+            Some(list) => entries::read(list, &global.settings)?,
+            None => Vec::new(),
+        },
+        server: server(root.get("server"))?,
+        catalog: root.some("catalog").map(|place| url(place, &["sqlite"], &["dynamodb"])).transpose()?,
+        storage: root.some("storage").map(|place| url(place, &["file", "s3", "memory"], &[])).transpose()?,
+        global,
+    })
+}
+
+fn global(place: Option<&Place<'_>>, mut inherited: Map<String, Value>) -> Result<Global> {
+    let mut max_parallel_jobs = DEFAULT_PARALLEL_JOBS;
+    if let Some(place) = place {
+        let section = place.section(&fields::GLOBAL)?;
+        inherited.extend(fields::settings(&section)?);
+        if let Some(number) = section.some("max_parallel_jobs") {
+            max_parallel_jobs = number.number(1, 1_000)?;
+        }
+    }
+    Ok(Global { settings: inherited, max_parallel_jobs })
+}
+
+fn package(place: &Place<'_>) -> Result<PackageConf> {
+    let section = place.section(&PACKAGE)?;
+    let number = |name, max| section.some(name).map(|place: &Place<'_>| place.number(1, max)).transpose();
+    Ok(PackageConf {
+        schedule: section.some("schedule").map(fields::schedule).transpose()?,
+        compression: match section.some("compression").map(|place| place.choice(&["zip", "tar.gz"])) {
+            Some(word) if word.as_ref().is_ok_and(|word| *word == "tar.gz") => PackageCompression::TarGz,
+            Some(word) => word.map(|_| PackageCompression::Zip)?,
+            None => PackageCompression::default(),
+        },
+        retention_days: number("retention_days", fields::MAX_DAYS)?,
+        max_backups: number("max_backups", fields::MAX_KEPT)?,
+    })
+}
+
+fn server(place: Option<&Place<'_>>) -> Result<Server> {
+    let mut server = Server {
+        listen: None,
+        sqlite_roots: vec!["data".to_owned()],
+        run_as: None,
+        allow_unauthenticated: false,
+        memory_budget_mb: DEFAULT_MEMORY_BUDGET_MB,
+    };
+    let Some(place) = place else { return Ok(server) };
+    let section = place.section(&SERVER)?;
+    if let Some(listen) = section.some("listen") {
+        let address = listen.text()?.parse();
+        server.listen = Some(address.map_err(|_| {
+            listen.error("must be an IP address and a port, such as 127.0.0.1:8000 or [::1]:8000")
+        })?);
+    }
+    if let Some(roots) = section.some("sqlite_roots") {
+        let roots: Result<Vec<_>> = roots.list()?.iter().map(|root| root.text().map(str::to_owned)).collect();
+        server.sqlite_roots = roots?;
+    }
+    if let Some(user) = section.some("run_as") {
+        server.run_as = Some(user.text()?.to_owned());
+    }
+    if let Some(allow) = section.some("allow_unauthenticated") {
+        server.allow_unauthenticated = allow.boolean()?;
+    }
+    if let Some(budget) = section.some("memory_budget_mb") {
+        server.memory_budget_mb = budget.number(32, 1024 * 1024)?;
+    }
+    Ok(server)
+}
+
+/// A URL of one of these schemes, without any secret in it.
+fn url(place: &Place<'_>, schemes: &[&str], later: &[&str]) -> Result<String> {
+    let text = place.text()?;
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(place.error(format!("must be a URL that begins with {}", spelled(schemes))));
+    };
+    if later.contains(&scheme) {
+        return Err(place.later());
+    }
+    if !schemes.contains(&scheme) {
+        return Err(place.error(format!("must begin with {}", spelled(schemes))));
+    }
+    let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = location.split('/').next().unwrap_or_default();
+    let telling =
+        |name: &str| ["secret", "password", "token", "access_key"].iter().any(|word| name.contains(word));
+    let named = query.split('&').filter_map(|pair| pair.split('=').next());
+    if authority.contains('@') || named.map(str::to_ascii_lowercase).any(|name| telling(&name)) {
+        return Err(place.error(
+            "holds a key or a password; secrets do not stand in this file: put them into the environment \
+             (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn spelled(schemes: &[&str]) -> String {
+    schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(", ")
+}

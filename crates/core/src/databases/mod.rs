@@ -1,0 +1,325 @@
+//! Databases: register, look up, change, test, remove.
+
+mod credentials;
+pub(crate) mod definition;
+mod validate;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+pub use self::credentials::{Login, login};
+pub use self::definition::Definition;
+pub use self::validate::{refuse_unbuilt, validate};
+use crate::app::App;
+use crate::backup::staging::Staging;
+use crate::engine::{self, JobLog, Probe, Source};
+use crate::jobs;
+use crate::keys;
+use crate::model::{Credentials, Database, DatabaseId, DatabaseUid, EngineKind, Job, Settings};
+use crate::ports::{Cursor, Event, JobFilter, NewDatabase};
+use crate::schedule::Schedule;
+use crate::{Error, ErrorKind, Result};
+
+/// A request to register a database.
+#[derive(Debug, Default)]
+pub struct Registration {
+    /// Fields of [`crate::model::Settings`] by name; those missing come from the installation's
+    /// defaults.
+    pub fields: Map<String, Value>,
+    /// Its credentials.
+    pub login: Option<Login>,
+    /// Its name in storage, when the caller has already chosen it (to make a repeated request one).
+    pub uid: Option<DatabaseUid>,
+}
+
+/// A request to change a database.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// The fields to replace.
+    pub fields: Map<String, Value>,
+    /// New credentials.
+    pub login: Option<Login>,
+    /// Whether the caller may shorten its retention (that takes the delete scope).
+    pub may_shorten_retention: bool,
+}
+
+/// What becomes of the backups of a database that is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackupsFate {
+    /// They stay, in the catalog and in storage.
+    Keep,
+    /// They are deleted.
+    Delete,
+}
+
+/// Registers a database.
+pub async fn register(app: &App, registration: Registration) -> Result<Database> {
+    let Registration { fields, login, uid } = registration;
+    let settings = validate(new_settings(app, &fields)?, &app.limits)?;
+    refuse_unbuilt(&settings)?;
+    let uid = uid.unwrap_or_else(|| DatabaseUid(app.ids.ulid(app.now())));
+    let credentials = match &login {
+        Some(login) => credentials::seal(app, uid, login)?,
+        None => Credentials::None,
+    };
+    create(app, uid, None, settings, credentials, None).await
+}
+
+/// Settings made of given fields over the installation's defaults.
+pub(crate) fn new_settings(app: &App, fields: &Map<String, Value>) -> Result<Settings> {
+    for required in ["name", "engine", "database_name"] {
+        if fields.get(required).is_none_or(Value::is_null) {
+            return Err(Error::invalid(required, "this field is required"));
+        }
+    }
+    // A frame to be patched field by field, so that whatever is refused is named.
+    let frame = Settings {
+        name: String::new(),
+        engine: EngineKind::Sqlite,
+        host: None,
+        port: None,
+        database_name: String::new(),
+        schedule: None,
+        timezone: None,
+        retention_days: None,
+        max_backups: None,
+        compression: crate::seal::Compression::default(),
+        format: crate::model::DumpFormat::default(),
+        encryption: Vec::new(),
+        enabled: true,
+        package: false,
+        verify: crate::model::VerifyPolicy::default(),
+        runner: crate::model::Runner::default(),
+        tls: None,
+    };
+    frame.patched(&app.limits.defaults)?.patched(fields)
+}
+
+/// Stores a new database and its definition.
+pub(crate) async fn create(
+    app: &App,
+    uid: DatabaseUid,
+    config_id: Option<String>,
+    settings: Settings,
+    credentials: Credentials,
+    synced: Option<Map<String, Value>>,
+) -> Result<Database> {
+    let now = app.now();
+    let database = Database {
+        id: DatabaseId(0),
+        uid,
+        revision: 0,
+        config_id,
+        next_due_at: next_due(&settings, now)?,
+        settings,
+        credentials,
+        created_at: now,
+        updated_at: now,
+        schedule_changed_at: now,
+        definition_stale: true,
+        synced,
+    };
+    let created = app.catalog.create_database(NewDatabase(database)).await?;
+    app.events.publish(Event::DatabaseRegistered(Box::new(created.clone()))).await?;
+    define(app, created).await
+}
+
+/// Writes the definition; storage that cannot be reached now is left to the tick.
+async fn define(app: &App, database: Database) -> Result<Database> {
+    match definition::write(app, database.clone()).await {
+        Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Storage) => {
+            app.events.publish(Event::TickFailed(e.within("write a database's definition"))).await?;
+            Ok(database)
+        }
+        written => written,
+    }
+}
+
+/// The first due time of a schedule after an instant.
+pub(crate) fn next_due(settings: &Settings, after: Timestamp) -> Result<Option<Timestamp>> {
+    let Some(expression) = &settings.schedule else { return Ok(None) };
+    Ok(Some(Schedule::parse(expression, settings.timezone.as_deref())?.next_after(after)))
+}
+
+/// One database, or `NotFound`.
+pub async fn get(app: &App, id: DatabaseId) -> Result<Database> {
+    app.catalog.database(id).await?.ok_or_else(|| Error::not_found("database", id))
+}
+
+/// Databases by number, ascending.
+pub async fn list(app: &App, after: Option<DatabaseId>, limit: usize) -> Result<Vec<Database>> {
+    app.catalog.databases(after, limit).await
+}
+
+/// Changes fields of a database. The running backup, if any, keeps the policy that it began with.
+pub async fn change(app: &App, id: DatabaseId, change: Change) -> Result<Database> {
+    let old = get(app, id).await?;
+    let settings = validate(old.settings.patched(&change.fields)?, &app.limits)?;
+    refuse_unbuilt(&settings)?;
+    guard_change(&old, &settings, &change)?;
+    let mut new = with_settings(old, settings, app.now())?;
+    if let Some(login) = &change.login {
+        new.credentials = credentials::seal(app, new.uid, login)?;
+    }
+    let updated = app.catalog.update_database(&new).await?;
+    app.events.publish(Event::DatabaseChanged(Box::new(updated.clone()))).await?;
+    define(app, updated).await
+}
+
+/// The record with new settings, its due time computed anew when its schedule changed.
+pub(crate) fn with_settings(mut database: Database, settings: Settings, now: Timestamp) -> Result<Database> {
+    let timing = |s: &Settings| (s.schedule.clone(), s.timezone.clone(), s.enabled);
+    if timing(&database.settings) != timing(&settings) {
+        database.schedule_changed_at = now;
+        database.next_due_at = next_due(&settings, now)?;
+    }
+    database.settings = settings;
+    database.updated_at = now;
+    database.definition_stale = true;
+    Ok(database)
+}
+
+fn guard_change(old: &Database, new: &Settings, change: &Change) -> Result<()> {
+    if old.settings.engine != new.engine {
+        return Err(Error::invalid("engine", "an engine cannot be changed: register another database"));
+    }
+    let moved = [
+        ("host", old.settings.host != new.host),
+        ("port", old.settings.port != new.port),
+        ("tls", old.settings.tls != new.tls),
+    ];
+    let moved = moved.into_iter().find(|(_, changed)| *changed).map(|(field, _)| field);
+    if let Some(field) = moved.filter(|_| change.login.is_none() && old.credentials != Credentials::None) {
+        // Else whoever may change a database could have its password sent to a host of his own.
+        return Err(Error::invalid(field, "changing it needs the database's credentials again")
+            .with_mend("send credentials in the same request"));
+    }
+    let shortened = [
+        ("retention_days", old.settings.retention_days, new.retention_days),
+        ("max_backups", old.settings.max_backups, new.max_backups),
+    ];
+    let shortened =
+        shortened.into_iter().find(|(_, old, new)| new.unwrap_or(u32::MAX) < old.unwrap_or(u32::MAX));
+    match shortened {
+        Some((field, ..)) if !change.may_shorten_retention => {
+            Err(Error::new(ErrorKind::Denied, "change a database", "shortening a retention removes backups")
+                .with_field(field)
+                .with_mend("send the delete key too"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes a database. While it has backups, somebody must say what becomes of them.
+pub async fn remove(app: &App, id: DatabaseId, fate: Option<BackupsFate>) -> Result<()> {
+    let database = get(app, id).await?;
+    let backups = all_backups(app, id).await?;
+    if let Some(active) = backups.iter().find(|job| !job.status.is_terminal() && job.lease.is_some()) {
+        return Err(Error::conflict("remove a database", format!("backup {} is running", active.id))
+            .with_mend("cancel it first, or wait"));
+    }
+    match fate {
+        None if !backups.is_empty() => {
+            let message = format!("database {id} has {} backups", backups.len());
+            return Err(Error::conflict("remove a database", message)
+                .with_mend("say what becomes of them: ?backups=keep or ?backups=delete"));
+        }
+        Some(BackupsFate::Delete) => delete_all(app, &backups).await?,
+        _ => {}
+    }
+    app.catalog.delete_database(&database).await?;
+    // With backups that stay, the definition stays too: a rebuilt catalog needs it to place them.
+    if backups.is_empty() || fate == Some(BackupsFate::Delete) {
+        app.storage.delete(&keys::definition(database.uid)).await?;
+    }
+    app.events.publish(Event::DatabaseRemoved(Box::new(database))).await
+}
+
+async fn all_backups(app: &App, id: DatabaseId) -> Result<Vec<Job>> {
+    let filter = JobFilter { database_id: Some(id), ..JobFilter::default() };
+    let (mut backups, mut after): (Vec<Job>, Option<Cursor>) = (Vec::new(), None);
+    loop {
+        let page = app.catalog.jobs(&filter, after, 1_000).await?;
+        after = page.last().map(Cursor::after);
+        if after.is_none() {
+            return Ok(backups);
+        }
+        backups.extend(page);
+    }
+}
+
+/// Marks every backup first, so that a crash leaves deletions to finish and nothing forgotten.
+async fn delete_all(app: &App, backups: &[Job]) -> Result<()> {
+    let now = app.now();
+    for job in backups {
+        jobs::update(app, job.id, |job| {
+            if !job.status.is_terminal()
+                && job.lease.is_none()
+                && job.status != crate::model::Status::Deleting
+            {
+                job.cancel(now)?;
+            }
+            job.delete()
+        })
+        .await?;
+    }
+    for job in backups {
+        if let Some(job) = app.catalog.job(job.id).await? {
+            crate::backup::sweep::finish_deletion(app, &job).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Connects to a database as a dump would, and says what was found.
+pub async fn test(app: &App, id: DatabaseId) -> Result<Probe> {
+    let database = get(app, id).await?;
+    let kind = database.settings.engine;
+    let engine = engine::engine(kind).ok_or_else(|| not_built(kind))?;
+    let login = login(app, &database).await?;
+    let staging = Staging::for_probe(app)?;
+    let log = JobLog::new(app, 0, login.redactor());
+    let source = Source {
+        settings: database.settings,
+        login,
+        toolbox: Arc::clone(&app.toolbox),
+        staging: staging.path().to_owned(),
+        sqlite_roots: app.limits.sqlite_roots.clone(),
+        log,
+    };
+    engine.probe(&source).await
+}
+
+/// Why this database cannot be backed up by this installation, if so: its engine is not built here,
+/// or a variable that holds its credentials is missing.
+pub async fn held_back(app: &App, database: &Database) -> Result<Option<String>> {
+    if let Err(e) = refuse_unbuilt(&database.settings) {
+        return Ok(Some(e.message().to_owned()));
+    }
+    match login(app, database).await {
+        Ok(_) => Ok(None),
+        Err(e) if e.kind() == ErrorKind::Config => Ok(Some(e.message().to_owned())),
+        Err(e) => Err(e),
+    }
+}
+
+/// The refusal of an engine that this build does not have.
+pub(crate) fn not_built(kind: EngineKind) -> Error {
+    let built = engine::built().join(", ");
+    Error::invalid("engine", format!("the engine {kind} is not built yet in this version; built are {built}"))
+}
+
+/// A database by its name in storage. It reads them all: meant for repeated requests, which are rare.
+pub async fn find_by_uid(app: &App, uid: DatabaseUid) -> Result<Option<Database>> {
+    let mut after = None;
+    loop {
+        let page = app.catalog.databases(after, 1_000).await?;
+        if let Some(found) = page.iter().find(|database| database.uid == uid) {
+            return Ok(Some(found.clone()));
+        }
+        let Some(last) = page.last() else { return Ok(None) };
+        after = Some(last.id);
+    }
+}

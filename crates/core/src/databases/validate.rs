@@ -1,0 +1,99 @@
+//! What a database's settings must be, beyond their types.
+
+use crate::app::Limits;
+use crate::engine;
+use crate::model::{DumpFormat, EngineKind, Settings, VerifyPolicy};
+use crate::schedule::Schedule;
+use crate::seal::Recipient;
+use crate::{Error, Result};
+
+const LONGEST_NAME: usize = 200;
+const LONGEST_DATABASE_NAME: usize = 1024;
+const LONGEST_HOST: usize = 255;
+const MOST_RECIPIENTS: usize = 100;
+
+/// Checks settings, and puts in what their engine implies (a port).
+///
+/// An engine that this build does not have is no error here: such a database is held back.
+pub fn validate(mut settings: Settings, limits: &Limits) -> Result<Settings> {
+    text("name", &settings.name, LONGEST_NAME)?;
+    text("database_name", &settings.database_name, LONGEST_DATABASE_NAME)?;
+    if engine::engine(settings.engine).is_some_and(|engine| !engine.has_server()) {
+        settings.host = settings.host.filter(|host| !host.is_empty());
+    } else {
+        server(&mut settings)?;
+    }
+    policy(&settings)?;
+    if let Some(engine) = engine::engine(settings.engine) {
+        engine.validate(&settings, limits)?;
+    }
+    if settings.format == DumpFormat::Custom && settings.engine != EngineKind::Postgres {
+        return Err(Error::invalid("format", "only postgres has the custom format; leave it out"));
+    }
+    Ok(settings)
+}
+
+/// Refuses what is documented and comes with a later version.
+pub fn refuse_unbuilt(settings: &Settings) -> Result<()> {
+    if settings.verify != VerifyPolicy::Off {
+        return Err(Error::invalid("verify", "test restores are not built yet in this version; use off"));
+    }
+    if engine::engine(settings.engine).is_none() {
+        return Err(super::not_built(settings.engine));
+    }
+    Ok(())
+}
+
+fn server(settings: &mut Settings) -> Result<()> {
+    let Some(host) = settings.host.as_deref().filter(|host| !host.is_empty()) else {
+        return Err(Error::invalid("host", "a database server has a host: give its name or address"));
+    };
+    text("host", host, LONGEST_HOST)?;
+    // Letters are enough for names, addresses and sockets' folders; a comma would be a list to libpq.
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%' | '/' | '[' | ']');
+    if host.starts_with('-') || !host.chars().all(plain) {
+        return Err(Error::invalid("host", "a host is one name, one address, or the folder of a socket"));
+    }
+    if settings.port == Some(0) {
+        return Err(Error::invalid("port", "0 is no port; allowed are 1 to 65535"));
+    }
+    settings.port = settings.port.or(settings.engine.default_port());
+    Ok(())
+}
+
+fn policy(settings: &Settings) -> Result<()> {
+    for (field, value) in [("retention_days", settings.retention_days), ("max_backups", settings.max_backups)]
+    {
+        if value == Some(0) {
+            return Err(Error::invalid(field, "0 would keep nothing; use 1 or more, or null for no limit"));
+        }
+    }
+    if let Some(expression) = &settings.schedule {
+        Schedule::parse(expression, settings.timezone.as_deref())?;
+    } else if let Some(zone) = &settings.timezone {
+        Schedule::parse("@daily", Some(zone))?;
+    }
+    if settings.encryption.len() > MOST_RECIPIENTS {
+        return Err(Error::invalid(
+            "encryption",
+            format!("at most {MOST_RECIPIENTS} recipients are allowed"),
+        ));
+    }
+    for recipient in &settings.encryption {
+        recipient.parse::<Recipient>().map_err(|e| e.with_field("encryption"))?;
+    }
+    Ok(())
+}
+
+fn text(field: &str, value: &str, longest: usize) -> Result<()> {
+    if value.trim().is_empty() {
+        return Err(Error::invalid(field, "it is empty"));
+    }
+    if value.len() > longest {
+        return Err(Error::invalid(field, format!("it has {} bytes; {longest} are allowed", value.len())));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Error::invalid(field, "control characters, such as line breaks, are not allowed"));
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! The one place where subprocesses start.
+//!
+//! A child gets no shell, a cleaned environment, no standard input, a process group of its own, and
+//! never a secret in its arguments or its environment: those go into files of mode 0600. Whatever
+//! happens to us, the group is killed when its [`Child`] is dropped.
+#![expect(clippy::disallowed_methods, reason = "subprocesses start here, and nowhere else")]
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child as TokioChild, ChildStderr, ChildStdout, Command};
+use tokio::task::JoinHandle;
+
+use super::observe::{Observed, Observer};
+use super::sink::RawSink;
+use super::source::JobLog;
+use crate::redact::{LogTail, Redactor};
+use crate::{Error, ErrorKind, Result};
+
+/// How much of a tool's standard error is kept.
+const TAIL_LINES: usize = 40;
+const TAIL_BYTES: usize = 8 * 1024;
+/// How much is read of a dump at once. Linux pipes hold 64 KiB.
+const CHUNK: usize = 256 * 1024;
+
+/// A command line and an environment.
+#[derive(Debug)]
+pub struct Invocation {
+    command: Command,
+    name: String,
+}
+
+/// How a tool ended, and the end of what it said.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// The end of its standard error, redacted.
+    pub stderr: String,
+}
+
+impl Invocation {
+    /// A tool with an environment that holds nothing of ours but what it needs to run.
+    pub fn new(tool: &Path, home: &Path) -> Self {
+        let mut command = Command::new(tool);
+        command.env_clear().env("LC_ALL", "C").env("LANG", "C").env("HOME", home);
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true).current_dir(home);
+        let name = tool.file_name().unwrap_or(tool.as_os_str()).to_string_lossy().into_owned();
+        Self { command, name }
+    }
+
+    /// Adds an argument. Never a secret.
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Adds arguments. Never a secret.
+    pub fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Sets a variable. Never a secret.
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.command.env(name, value.into());
+        self
+    }
+
+    /// Starts it.
+    pub fn start(mut self, redactor: Redactor, log: Option<JobLog>) -> Result<Child> {
+        let child = self
+            .command
+            .spawn()
+            .map_err(|e| Error::new(ErrorKind::Tool, format!("start {}", self.name), e.to_string()))?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        let mut child = Child { process: child, group, name: self.name, stderr: None };
+        child.stderr = child.process.stderr.take().map(|pipe| tokio::spawn(keep_tail(pipe, redactor, log)));
+        Ok(child)
+    }
+
+    /// Runs a short command to its end: its standard output, of which at most `most` bytes are
+    /// accepted.
+    pub async fn output(self, redactor: Redactor, most: usize, limit: Duration) -> Result<(Ended, Vec<u8>)> {
+        let name = self.name.clone();
+        let mut child = self.start(redactor, None)?;
+        let run = async {
+            let mut output = Vec::new();
+            let pipe = child.take_stdout()?;
+            pipe.take(most as u64)
+                .read_to_end(&mut output)
+                .await
+                .map_err(|e| Error::internal("read a tool", e))?;
+            Ok((child.wait().await?, output))
+        };
+        tokio::time::timeout(limit, run).await.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Timeout,
+                format!("run {name}"),
+                format!("no answer in {} s", limit.as_secs()),
+            ))
+        })
+    }
+}
+
+/// A running tool and its process group.
+#[derive(Debug)]
+pub struct Child {
+    process: TokioChild,
+    group: Option<rustix::process::Pid>,
+    name: String,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Child {
+    /// Its standard output; once.
+    pub fn take_stdout(&mut self) -> Result<ChildStdout> {
+        let pipe = self.process.stdout.take();
+        pipe.ok_or_else(|| Error::internal("read a tool", "its output was taken before"))
+    }
+
+    /// Waits for its end.
+    pub async fn wait(mut self) -> Result<Ended> {
+        let name = format!("wait for {}", self.name);
+        let status = self.process.wait().await.map_err(|e| Error::internal(&name, e))?;
+        // What it left behind in its group could hold standard error open for ever.
+        self.kill_group();
+        let stderr = match self.stderr.take() {
+            Some(reader) => reader.await.map_err(|e| Error::internal(&name, e))?,
+            None => String::new(),
+        };
+        Ok(Ended { status, stderr })
+    }
+
+    fn kill_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            // Gone already is what we want; nothing else can be done about a refusal.
+            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill_group();
+    }
+}
+
+async fn keep_tail(mut pipe: ChildStderr, redactor: Redactor, log: Option<JobLog>) -> String {
+    let mut tail = LogTail::new(redactor, TAIL_LINES, TAIL_BYTES);
+    let mut buffer = vec![0; 8 * 1024];
+    let mut line = Vec::new();
+    // A broken pipe ends the output as surely as its end does; the exit status tells what it meant.
+    while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
+        tail.push(&buffer[..read]);
+        let Some(log) = &log else { continue };
+        for &byte in &buffer[..read] {
+            if byte == b'\n' || line.len() >= 4 * 1024 {
+                log.warn(String::from_utf8_lossy(&line));
+                line.clear();
+            }
+            if byte != b'\n' {
+                line.push(byte);
+            }
+        }
+    }
+    if let Some(log) = log.filter(|_| !line.is_empty()) {
+        log.warn(String::from_utf8_lossy(&line));
+    }
+    tail.text()
+}
+
+/// Streams a tool's output into a sink, past an observer that runs beside it on a thread of its own.
+///
+/// `Ok` means that the tool exited 0 *and* that the observer found its dump whole.
+pub async fn stream(
+    mut child: Child,
+    observer: Box<dyn Observer>,
+    sink: &mut RawSink,
+    explain: impl FnOnce(Ended) -> Error,
+) -> Result<Observed> {
+    let pipe = child.take_stdout()?;
+    let observed = pump(pipe, observer, sink).await;
+    // When nobody reads its output any more, a tool may wait for ever: end it before waiting for it.
+    let observed = match observed {
+        Ok(observed) => Ok(observed),
+        Err(error) if error.kind() == ErrorKind::Incomplete => Err(error),
+        Err(error) => return Err(error),
+    };
+    let ended = child.wait().await?;
+    if !ended.status.success() {
+        return Err(explain(ended));
+    }
+    observed
+}
+
+async fn pump(
+    mut pipe: impl AsyncRead + Unpin,
+    mut observer: Box<dyn Observer>,
+    sink: &mut RawSink,
+) -> Result<Observed> {
+    let (chunks, mut received) = tokio::sync::mpsc::channel::<bytes::Bytes>(4);
+    let watching = tokio::task::spawn_blocking(move || {
+        while let Some(chunk) = received.blocking_recv() {
+            observer.feed(&chunk)?;
+        }
+        Ok::<_, Error>(observer)
+    });
+    let copied = copy(&mut pipe, &chunks, sink).await;
+    drop(chunks);
+    let watched = watching.await.map_err(|e| Error::internal("watch a dump", e))?;
+    // The observer's refusal comes first: the copy may have ended because of it.
+    let observer = watched?;
+    copied?;
+    observer.finish()
+}
+
+async fn copy(
+    pipe: &mut (impl AsyncRead + Unpin),
+    chunks: &tokio::sync::mpsc::Sender<bytes::Bytes>,
+    sink: &mut RawSink,
+) -> Result<()> {
+    loop {
+        let mut buffer = bytes::BytesMut::with_capacity(CHUNK);
+        while buffer.len() < CHUNK {
+            let read = pipe.read_buf(&mut buffer).await;
+            if read.map_err(|e| Error::internal("read a dump", e))? == 0 {
+                break;
+            }
+        }
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let chunk = buffer.freeze();
+        let refused = || Error::new(ErrorKind::Incomplete, "watch a dump", "the observer stopped");
+        let (watched, written) = tokio::join!(chunks.send(chunk.clone()), sink.write(&chunk));
+        watched.map_err(|_| refused())?;
+        written?;
+    }
+}

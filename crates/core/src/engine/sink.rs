@@ -1,0 +1,83 @@
+//! Where an engine puts a dump's bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::Result;
+use crate::model::Progress;
+use crate::seal::SealWriter;
+
+/// Counts what passes, for progress and for the stall rule. Shared by the two ends of a job.
+#[derive(Debug, Default)]
+pub struct Meter {
+    raw: AtomicU64,
+    stored: AtomicU64,
+    holds: AtomicUsize,
+}
+
+impl Meter {
+    /// Bytes so far.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            raw_bytes: self.raw.load(Ordering::Relaxed),
+            stored_bytes: self.stored.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Counts bytes that storage took.
+    pub fn stored(&self, bytes: usize) {
+        self.stored.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether silence means nothing at present.
+    pub fn is_held(&self) -> bool {
+        self.holds.load(Ordering::Relaxed) > 0
+    }
+
+    /// Suspends the stall rule until the guard is dropped: for work that gives no bytes, such as
+    /// copying to staging.
+    pub fn hold(self: &Arc<Self>) -> Hold {
+        self.holds.fetch_add(1, Ordering::Relaxed);
+        Hold(Arc::clone(self))
+    }
+}
+
+/// Suspends the stall rule while it lives.
+pub struct Hold(Arc<Meter>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.holds.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Takes a dump's bytes into sealing. Dropping it without [`finish`](Self::finish) aborts the
+/// artifact, so only a dump that was proven whole can become one.
+pub struct RawSink {
+    writer: SealWriter,
+    meter: Arc<Meter>,
+}
+
+impl RawSink {
+    /// A sink into this sealing stage.
+    pub fn new(writer: SealWriter, meter: Arc<Meter>) -> Self {
+        Self { writer, meter }
+    }
+
+    /// The job's meter.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// Takes bytes, and waits while the stages behind are full.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.writer.write(bytes).await?;
+        self.meter.raw.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Says that the dump is whole.
+    pub async fn finish(self) -> Result<()> {
+        self.writer.finish().await
+    }
+}

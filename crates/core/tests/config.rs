@@ -1,0 +1,233 @@
+//! `config.yaml`: what is read from good files, and the one line that each bad file is answered with.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+use respaldo_core::ErrorKind;
+use respaldo_core::config::{Config, MAX_BYTES, MAX_DATABASES};
+
+fn database(fields: &str) -> String {
+    let base = "name: x\n    engine: postgres\n    host: h\n    database_name: d";
+    format!(
+        "databases:\n  - {base}\n{}",
+        fields.lines().fold(String::new(), |all, line| all + "    " + line + "\n")
+    )
+}
+
+fn line(text: &str) -> String {
+    Config::parse(text).expect_err(text).to_string()
+}
+
+#[test]
+fn the_file_with_global_and_ids_loads_unchanged() {
+    insta::assert_debug_snapshot!(Config::parse(include_str!("config/inherited.yaml")).expect("it loads"));
+}
+
+#[test]
+fn the_flat_file_without_ids_loads_unchanged() {
+    insta::assert_debug_snapshot!(Config::parse(include_str!("config/flat.yaml")).expect("it loads"));
+}
+
+#[test]
+fn every_field_of_this_version_is_read() {
+    insta::assert_debug_snapshot!(Config::parse(include_str!("config/whole.yaml")).expect("it loads"));
+}
+
+#[test]
+fn an_empty_file_is_a_whole_configuration() {
+    let empty = Config::parse("").expect("it loads");
+    assert_eq!(empty, Config::parse("# only a comment\n").expect("it loads"));
+    assert_eq!(empty, Config::parse("global:\ndatabases:\nserver:\n").expect("it loads"));
+    assert!(empty.databases.is_empty());
+    assert_eq!((empty.global.max_parallel_jobs, empty.server.memory_budget_mb), (4, 64));
+    assert_eq!(empty.server.sqlite_roots, ["data"]);
+}
+
+#[test]
+fn the_environment_fills_only_what_the_file_leaves_open() {
+    let text = "databases:\n  - {name: a, engine: sqlite, database_name: a.db}\n  \
+                - {name: b, engine: sqlite, database_name: b.db, timezone: UTC}\n";
+    let config = Config::parse(text).expect("it loads").with_default("timezone", &"Europe/Madrid".into());
+    assert_eq!(config.databases[0].settings["timezone"], "Europe/Madrid");
+    assert_eq!(config.databases[1].settings["timezone"], "UTC");
+    assert_eq!(config.global.settings["timezone"], "Europe/Madrid");
+}
+
+#[test]
+fn each_bad_file_is_answered_in_one_line() {
+    let bad = [
+        "databases: [",
+        "databases:\n  - name: x\n   engine: y\n",
+        "databases:\n\t- name: x\n",
+        "catalog: @home\n",
+        "a: b: c\n",
+        "just text\n",
+        "- a\n- b\n",
+        "global: 5\n",
+        "global: []\n",
+        "? [a]\n: b\n",
+        "global:\n  schedule: \"@daily\"\nglobal:\n  schedule: \"@weekly\"\n",
+        "global: {}\n---\nglobal: {}\n",
+        "databases: *nowhere\n",
+        "global: &g\n  schedule: *g\n",
+        "global: !secret x\n",
+        "globl:\n  schedule: \"@daily\"\n",
+        "kubernetes: true\n",
+        "package_conf: {}\n",
+        "\"two\\nlines\": 1\n",
+        "notifications: []\n",
+        "restore:\n  allow_superuser: true\n",
+        "verify: daily\n",
+        "encryption:\n  identity_file: key.txt\n",
+        "encryption:\n  recipients: [age1nonsense]\n",
+        "encryption:\n  recipients: [AGE-SECRET-KEY-1QQQ]\n",
+        "global:\n  schedule: 0 0 30 2 *\n",
+        "global:\n  schedule: 0 0 3 * * *\n",
+        "global:\n  schedule: \"@reboot\"\n",
+        "global:\n  timezone: Europe/Madird\n",
+        "global:\n  compression: lz4\n",
+        "global:\n  retention_days: 0\n",
+        "global:\n  max_backups: -3\n",
+        "global:\n  max_parallel_jobs: many\n",
+        "global:\n  package: yes\n",
+        "global:\n  host: h\n",
+        "package-conf:\n  compression: gzip\n",
+        "package-conf:\n  schedule: monday\n",
+        "server:\n  memory_budget_mb: 16\n",
+        "server:\n  listen: localhost\n",
+        "server:\n  sqlite_roots: data\n",
+        "server:\n  allow_unauthenticated: \"true\"\n",
+        "server:\n  lisen: 127.0.0.1:8000\n",
+        "catalog: postgres://db\n",
+        "catalog: dynamodb://TABLE\n",
+        "storage: data/backups\n",
+        "storage: s3://key:secret@bucket\n",
+        "storage: s3://bucket?secret_access_key=hunter2\n",
+        "databases:\n  name: x\n",
+        "databases:\n  - x\n",
+        "databases:\n  - engine: postgres\n",
+        "databases:\n  - name: x\n    engine: postgres\n    host: h\n",
+        "databases:\n  - name: x\n    engine: postgres\n    database_name: d\n",
+        "databases:\n  - name: x\n    engine: cassandra\n    database_name: d\n",
+        "databases:\n  - name: x\n    engine: sqlite\n    database_name: d\n    host: h\n",
+        "databases:\n  - name: x\n    engine: mysql\n    host: h\n    database_name: d\n    format: custom\n",
+    ];
+    let of_database = [
+        "compresion: gzip",
+        "shcedule: \"@daily\"",
+        "Port: 5432",
+        "port: 0",
+        "port: 65536",
+        "port: \"5432\"",
+        "port: 5432.5",
+        "id: \"\"",
+        "id: true",
+        "id:",
+        "id: [1]",
+        "tls: \"a\\nb\"",
+        "enabled: maybe",
+        "schedule:\n  - \"@daily\"",
+        "password: hunter2",
+        "username: root",
+        "credentials: {username: root, password: hunter2}",
+        "url: postgres://root:hunter2@h/d",
+        "password_var: hunter2!",
+        "password_var: [hunter2]",
+        "username_var: 1USER",
+        "default: true",
+        "runner: fargate",
+        "verify: after_each",
+        "encryption: age1x",
+    ];
+    let twice = "databases:\n  - {name: a, engine: sqlite, database_name: a}\n  \
+                 - {id: a, name: b, engine: sqlite, database_name: b}\n";
+    let all = bad.iter().map(ToString::to_string).chain(of_database.map(database)).chain([twice.to_owned()]);
+    let mut lines = String::new();
+    for text in all {
+        let line = line(&text);
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert!(!line.contains("hunter2"), "{line}");
+        let tail = text.replace('\n', "⏎");
+        let skip = tail.chars().count().saturating_sub(60);
+        let _infallible = writeln!(lines, "{}\n    {line}", tail.chars().skip(skip).collect::<String>());
+    }
+    insta::assert_snapshot!(lines);
+}
+
+#[test]
+fn too_much_is_refused() {
+    assert_eq!(
+        line(&"#".repeat(MAX_BYTES + 1)),
+        "config.yaml: the file has 1048577 bytes; at most 1048576 are read"
+    );
+    let many = format!("databases: [{}]", "1,".repeat(MAX_DATABASES + 1));
+    assert_eq!(line(&many), "config.yaml:1:12: databases: has 100001 entries; at most 100000 are read");
+    let deep = format!("global: {}{}", "[".repeat(1000), "]".repeat(1000));
+    assert!(line(&deep).starts_with("config.yaml:1:"), "{}", line(&deep));
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..10 {
+        let _infallible = writeln!(bomb, "a{n}: &a{n} [{}]", vec![format!("*a{}", n - 1); 10].join(", "));
+    }
+    assert!(
+        line(&bomb).ends_with("the file is nested too deeply, or its aliases grow too large"),
+        "{}",
+        line(&bomb)
+    );
+    assert_eq!(line("global: \0\n"), "config.yaml: the file has a zero byte: it is not text");
+}
+
+#[test]
+fn thousands_of_databases_share_one_anchor() {
+    let mut text = "databases:\n  - &d {name: d0, engine: postgres, host: h, database_name: d}\n".to_owned();
+    for n in 1..5_000 {
+        let _infallible = writeln!(text, "  - {{<<: *d, name: d{n}}}");
+    }
+    assert_eq!(Config::parse(&text).expect("it loads").databases.len(), 5_000);
+}
+
+/// A file that is damaged in one place by a secret.
+fn damaged() -> impl Strategy<Value = String> {
+    let files = [
+        include_str!("config/inherited.yaml"),
+        include_str!("config/flat.yaml"),
+        include_str!("config/whole.yaml"),
+    ];
+    (
+        prop::sample::select(files.to_vec()),
+        any::<prop::sample::Index>(),
+        "[\"'@`%!&*\\[{|>-]{0,2}",
+        0usize..12,
+    )
+        .prop_map(|(file, at, quote, cut)| {
+            let chars: Vec<char> = file.chars().collect();
+            // Behind a colon: where values stand, and so where secrets come to stand by mistake.
+            let colons: Vec<usize> =
+                (0..chars.len() - 1).filter(|i| chars[*i] == ':' && chars[i + 1] == ' ').collect();
+            let from = colons[at.index(colons.len())] + 2;
+            let to = (from + cut).min(chars.len());
+            let (head, tail): (String, String) =
+                (chars[..from].iter().collect(), chars[to..].iter().collect());
+            format!("{head}{quote}hunter2!{tail}")
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_error_repeats_a_value(text in damaged()) {
+        if let Err(error) = Config::parse(&text) {
+            prop_assert_eq!(error.kind(), ErrorKind::Config);
+            prop_assert_eq!(error.to_string().lines().count(), 1);
+            prop_assert!(!error.to_string().contains("unter"), "{}\n{}", error, text);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "[a-z:\\-\\[\\]{}&*!|>'\"%@` \n#?,0-9<~]{0,80}") {
+        let _read_or_refused = Config::parse(&text);
+        let _read_or_refused = Config::parse(&format!("databases:\n  - {text}"));
+    }
+}

@@ -1,0 +1,172 @@
+//! How quick the catalog is when it is large: 100,000 databases and 1,000,000 jobs.
+//!
+//! `cargo run --release -p respaldo-sqlite --example catalog_speed [FOLDER]`. The folder keeps the
+//! file, so that a second run measures at once; without one a temporary folder is used.
+#![expect(clippy::disallowed_methods, reason = "a measurement reads a clock")]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use respaldo_core::model::{BackupKind, DatabaseId, Job, Status};
+use respaldo_core::ports::{Catalog, Cursor, JobFilter, NewDatabase};
+use respaldo_sqlite::SqliteCatalog;
+use respaldo_testkit::catalog::sample::{artifact, at, database, job_of};
+
+const DATABASES: u32 = 100_000;
+const JOBS: u32 = 1_000_000;
+const DUE: u32 = 10;
+const ROUNDS: usize = 200;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let temporary = tempfile::tempdir()?;
+    let folder = std::env::args_os().nth(1).map_or_else(|| temporary.path().to_owned(), PathBuf::from);
+    let path = folder.join("catalog-speed.db");
+    if !path.exists() {
+        let start = Instant::now();
+        fill(&path)?;
+        println!("filled in {:.0?}", start.elapsed());
+    }
+    let catalog = SqliteCatalog::open(&path)?;
+    println!("{} MB", std::fs::metadata(&path)?.len() / 1_000_000);
+    measure_reads(&catalog).await?;
+    measure_writes(&catalog).await?;
+    Ok(())
+}
+
+/// Writes what the port would, in one transaction, because a million confirmed writes take an hour.
+fn fill(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    drop(SqliteCatalog::open(path)?);
+    let mut file = rusqlite::Connection::open(path)?;
+    let transaction = file.transaction()?;
+    {
+        let mut insert = transaction.prepare(
+            "INSERT INTO databases (uid, revision, attention_at, document) VALUES (?1, 1, ?2, ?3)",
+        )?;
+        for n in 1..=DATABASES {
+            let mut new = database(n.into());
+            new.next_due_at = Some(if n <= DUE { at(0) } else { at(3_600_000 + i64::from(n)) });
+            let due = new.attention_at().map(Timestamp::as_millisecond);
+            insert.execute((new.uid.to_string(), due, serde_json::to_string(&new)?))?;
+        }
+        let mut insert = transaction.prepare(
+            "INSERT INTO jobs (id, revision, database_id, status, backup_kind, created_at, attention_at, \
+             size_bytes, document) VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?;
+        for n in 1..=JOBS {
+            let new = past_job(n);
+            let size = new.backup().artifact.as_ref().map_or(0, |artifact| artifact.size_bytes);
+            insert.execute((
+                new.id.to_string(),
+                new.database_id.0,
+                new.status.as_str(),
+                new.backup().kind.as_str(),
+                new.created_at.as_millisecond(),
+                new.attention_at().map(Timestamp::as_millisecond),
+                i64::try_from(size)?,
+                serde_json::to_string(&new)?,
+            ))?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Nearly all succeeded, one in a hundred failed, ten wait.
+fn past_job(n: u32) -> Job {
+    let kind = if n.is_multiple_of(50) { BackupKind::Manual } else { BackupKind::Scheduled };
+    let owner = DatabaseId(i64::from(1 + n % DATABASES));
+    let mut job = job_of(n.into(), owner, kind, at(-i64::from(JOBS - n) * 1_000));
+    if n > JOBS - DUE {
+        return job;
+    }
+    job.status = if n.is_multiple_of(100) { Status::Failed } else { Status::Succeeded };
+    if job.status == Status::Succeeded {
+        job.backup_mut().artifact = Some(artifact(1, 1_000_000));
+    }
+    job
+}
+
+async fn measure_reads(catalog: &SqliteCatalog) -> Result<(), Box<dyn std::error::Error>> {
+    let until = at(120_000);
+    report("due databases (10 of 100,000)", async || Ok(catalog.due_databases(until, 100).await?.len()))
+        .await?;
+    report("due jobs (10 of 1,000,000)", async || Ok(catalog.due_jobs(until, 100).await?.len())).await?;
+    let middle = Cursor { created_at: at(-500_000_000), id: past_job(JOBS / 2).id };
+    let all = JobFilter::default();
+    report("page of 100 jobs, first", async || Ok(catalog.jobs(&all, None, 100).await?.len())).await?;
+    report("page of 100 jobs, in the middle", async || {
+        Ok(catalog.jobs(&all, Some(middle), 100).await?.len())
+    })
+    .await?;
+    let failed = JobFilter { status: Some(Status::Failed), ..JobFilter::default() };
+    report("page of 100 failed jobs, in the middle", async || {
+        Ok(catalog.jobs(&failed, Some(middle), 100).await?.len())
+    })
+    .await?;
+    let rare = JobFilter {
+        status: Some(Status::Failed),
+        kind: Some(BackupKind::Manual),
+        database_id: Some(DatabaseId(1)),
+        since: Some(at(-900_000_000)),
+    };
+    report("one database's failed manual jobs since", async || {
+        Ok(catalog.jobs(&rare, None, 100).await?.len())
+    })
+    .await?;
+    report("page of 100 databases", async || {
+        Ok(catalog.databases(Some(DatabaseId(50_000)), 100).await?.len())
+    })
+    .await?;
+    report("totals of all", async || Ok(catalog.totals(None).await?.by_status.len())).await?;
+    report("totals of one", async || Ok(catalog.totals(Some(DatabaseId(7))).await?.by_status.len())).await
+}
+
+async fn measure_writes(catalog: &SqliteCatalog) -> Result<(), Box<dyn std::error::Error>> {
+    let now = at(0);
+    let mut id = u128::from(JOBS) * 1_000;
+    while catalog.job(job_of(id, DatabaseId(1), BackupKind::Manual, now).id).await?.is_some() {
+        id += 1_000;
+    }
+    let mut newest = None;
+    report("create a job, confirmed on disk", async || {
+        id += 1;
+        let new = job_of(id, DatabaseId(1), BackupKind::Manual, now);
+        let created = catalog.create_job(&new).await?;
+        newest = Some(new);
+        Ok(usize::from(created))
+    })
+    .await?;
+    let mut job = newest.ok_or("nothing was created")?;
+    let ttl = SignedDuration::from_secs(30);
+    let fence = job.lease("speed", now, ttl)?;
+    report("heartbeat of a job, confirmed on disk", async || {
+        job.heartbeat(fence, now, ttl, job.progress)?;
+        job = catalog.update_job(&job).await?;
+        Ok(1)
+    })
+    .await?;
+    let stored = catalog.create_database(NewDatabase(database(u128::from(DATABASES) + id))).await?;
+    Ok(catalog.delete_database(&stored).await?)
+}
+
+/// Median and slowest of many rounds after a first one.
+async fn report(
+    what: &str,
+    mut work: impl AsyncFnMut() -> respaldo_core::Result<usize>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let start = Instant::now();
+    let found = work().await?;
+    let first = start.elapsed();
+    let mut times: Vec<Duration> = Vec::new();
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        work().await?;
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    let (median, slowest) = (times[ROUNDS / 2], times[ROUNDS - 1]);
+    println!("{what}: {found} found; first {first:.1?}, median {median:.1?}, slowest {slowest:.1?}");
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! The promises, checked on whatever state a test has brought about.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+
+use respaldo_core::keys;
+use respaldo_core::model::{Job, Manifest, Status};
+use respaldo_core::ports::JobFilter;
+use respaldo_core::seal::{Compression, Digester, Encryption, Envelope, Origin, open};
+use respaldo_core::tick::tick;
+
+use super::TestApp;
+
+impl TestApp {
+    /// Promise 1 and the sweep, after one tick: every succeeded backup is readable and digest-true, no
+    /// job runs without a live owner, and storage holds nothing but committed artifacts and definitions.
+    pub async fn assert_promises(&self) {
+        tick(&self.app).await.expect("a tick");
+        let jobs = self.jobs().await;
+        let mut expected = BTreeSet::new();
+        for job in &jobs {
+            assert!(
+                job.status != Status::Running || !job.lease_expired(self.app.now()),
+                "job {} runs without an owner",
+                job.id
+            );
+            if job.status == Status::Succeeded {
+                self.assert_readable(job);
+                expected.extend(stored_files(job));
+            }
+        }
+        let databases = self.catalog.databases(None, 1_000).await.expect("databases");
+        expected.extend(databases.iter().map(|database| keys::definition(database.uid)));
+        let found: BTreeSet<String> = self.files().into_iter().collect();
+        let orphans: Vec<&String> = found.difference(&expected).collect();
+        assert!(orphans.is_empty(), "orphans: {orphans:?}\njobs: {jobs:#?}");
+        let lost: Vec<&String> =
+            expected.difference(&found).filter(|key| !key.starts_with("databases/")).collect();
+        assert!(lost.is_empty(), "lost: {lost:?}");
+    }
+
+    /// Every job there is.
+    pub async fn jobs(&self) -> Vec<Job> {
+        self.catalog.jobs(&JobFilter::default(), None, 1_000).await.expect("jobs")
+    }
+
+    /// Reads a succeeded backup back: lengths, digests, manifest, and the seal to its end.
+    pub fn assert_readable(&self, job: &Job) {
+        let artifact = job.backup().artifact.as_ref().expect("a succeeded backup has an artifact");
+        let stored = self.stored(job);
+        let mut digester = Digester::new();
+        digester.update(&stored);
+        let digests = digester.finish();
+        assert_eq!(digests.length, artifact.size_bytes);
+        assert_eq!(digests.md5_hex(), artifact.md5);
+        assert_eq!(digests.sha256_hex(), artifact.sha256);
+        let key = keys::manifest(job.database_uid, job.id, artifact.attempt);
+        let bytes = std::fs::read(self.backups().join(key)).expect("the manifest is there");
+        let (manifest, ours) = Manifest::decode(&bytes, &self.app.key).expect("the manifest is readable");
+        assert!(ours && manifest.artifact == *artifact, "the manifest describes another artifact");
+        if job.backup().encryption.is_empty() {
+            let raw = self.opened(job);
+            assert_eq!(raw.len() as u64, artifact.raw_bytes);
+        }
+    }
+
+    /// The dump inside a succeeded, unencrypted backup.
+    pub fn opened(&self, job: &Job) -> Vec<u8> {
+        let envelope = Envelope {
+            compression: job.backup().compression,
+            encryption: Encryption::None,
+            origin: Origin::Sealed,
+        };
+        let stored = self.stored(job);
+        let mut raw = Vec::new();
+        let mut reader = open(envelope, &[], stored.as_slice()).expect("the artifact opens");
+        reader.read_to_end(&mut raw).expect("the artifact is whole");
+        if envelope.compression == Compression::None {
+            assert_eq!(raw, stored);
+        }
+        raw
+    }
+}
+
+/// What a succeeded backup has on local disk, by path from the root.
+fn stored_files(job: &Job) -> Vec<String> {
+    let artifact = job.backup().artifact.as_ref().expect("a succeeded backup has an artifact");
+    let mut files = vec![keys::manifest(job.database_uid, job.id, artifact.attempt)];
+    for volume in &artifact.volumes {
+        files.push(volume.key.clone());
+        files.extend(volume.key.rsplit('/').next().map(str::to_owned));
+    }
+    files
+}

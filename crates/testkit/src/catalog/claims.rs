@@ -1,0 +1,60 @@
+//! Promises about claims.
+
+use std::sync::Arc;
+
+use super::Store;
+use super::sample::at;
+
+/// The first gets it; everybody after, also with the same value, hears who has it.
+pub async fn a_claim_is_given_to_the_first_and_tells_the_others_its_value(store: &dyn Store) {
+    let (one, other) = (store.open().await, store.open().await);
+    assert_eq!(one.claim("k", "mine", at(0), None).await.unwrap(), None);
+    assert_eq!(other.claim("k", "yours", at(0), None).await.unwrap().as_deref(), Some("mine"));
+    assert_eq!(one.claim("k", "mine", at(9_999_999), None).await.unwrap().as_deref(), Some("mine"));
+    assert_eq!(one.claim("K", "other", at(0), None).await.unwrap(), None, "keys differ by case");
+}
+
+/// Through two handles.
+pub async fn of_many_who_claim_at_once_exactly_one_gets_it(store: &dyn Store) {
+    let handles = [store.open().await, store.open().await];
+    for round in 0..6 {
+        let tasks = (0..8).map(|n| {
+            let catalog = Arc::clone(&handles[n % 2]);
+            tokio::spawn(async move {
+                let answer = catalog.claim(&format!("key {round}"), &n.to_string(), at(0), None).await;
+                (n.to_string(), answer.unwrap())
+            })
+        });
+        let answers = futures::future::join_all(tasks).await.into_iter().map(Result::unwrap);
+        let (won, lost): (Vec<_>, Vec<_>) = answers.partition(|(_, held)| held.is_none());
+        assert_eq!(won.len(), 1, "round {round}");
+        assert!(lost.iter().all(|(_, held)| held.as_ref() == Some(&won[0].0)), "{won:?} {lost:?}");
+    }
+}
+
+/// From the very instant of its expiry.
+pub async fn an_expired_claim_counts_as_absent(store: &dyn Store) {
+    let catalog = store.open().await;
+    assert_eq!(catalog.claim("k", "first", at(0), Some(at(1_000))).await.unwrap(), None);
+    let held = catalog.claim("k", "second", at(999), Some(at(5_000))).await.unwrap();
+    assert_eq!(held.as_deref(), Some("first"));
+    assert_eq!(catalog.claim("k", "second", at(1_000), Some(at(5_000))).await.unwrap(), None);
+    let held = catalog.claim("k", "first", at(1_001), None).await.unwrap();
+    assert_eq!(held.as_deref(), Some("second"), "it has the expiry of the second");
+    assert_eq!(catalog.claim("k", "third", at(5_000), None).await.unwrap(), None);
+    let far = at(1_000 * 60 * 60 * 24 * 400);
+    assert_eq!(catalog.claim("k", "x", far, None).await.unwrap().as_deref(), Some("third"));
+}
+
+/// Somebody else's claim stays.
+pub async fn a_claim_is_released_only_by_its_value(store: &dyn Store) {
+    let catalog = store.open().await;
+    catalog.release_claim("k", "nobody's").await.unwrap();
+    assert_eq!(catalog.claim("k", "mine", at(0), None).await.unwrap(), None);
+    catalog.release_claim("k", "yours").await.unwrap();
+    assert_eq!(catalog.claim("k", "yours", at(0), None).await.unwrap().as_deref(), Some("mine"));
+    catalog.release_claim("k", "mine").await.unwrap();
+    assert_eq!(catalog.claim("k", "yours", at(0), None).await.unwrap(), None);
+    catalog.release_claim("k", "mine").await.unwrap();
+    assert_eq!(catalog.claim("k", "mine", at(0), None).await.unwrap().as_deref(), Some("yours"));
+}

@@ -1,0 +1,93 @@
+//! Promises about lists of jobs.
+
+use respaldo_core::model::{BackupKind, DatabaseId, Job, JobId, Status};
+use respaldo_core::ports::{Catalog, Cursor, JobFilter};
+
+use super::Store;
+use super::memory::MemoryCatalog;
+use super::sample::{at, job, job_id, job_of};
+
+async fn walk(catalog: &dyn Catalog, filter: &JobFilter, limit: usize) -> Vec<Job> {
+    let mut seen: Vec<Job> = Vec::new();
+    loop {
+        let page = catalog.jobs(filter, seen.last().map(Cursor::after), limit).await.unwrap();
+        assert!(page.len() <= limit);
+        if page.is_empty() {
+            return seen;
+        }
+        seen.extend(page);
+    }
+}
+
+fn ids(jobs: &[Job]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.id).collect()
+}
+
+/// By (`created_at`, `id`), descending, whatever the order of creation, in pages of any size.
+pub async fn jobs_are_listed_newest_first_also_those_of_one_millisecond(store: &dyn Store) {
+    let catalog = store.open().await;
+    for (id, millis) in [(5, 10), (1, 10), (9, 0), (3, 10), (2, 20), (4, 10)] {
+        assert!(catalog.create_job(&job(id, millis)).await.unwrap());
+    }
+    let expected = [2, 5, 4, 3, 1, 9].map(job_id);
+    for limit in [1, 2, 3, 6, 100] {
+        let seen = walk(&*catalog, &JobFilter::default(), limit).await;
+        assert_eq!(ids(&seen), expected, "pages of {limit}");
+    }
+}
+
+/// Jobs that were there when the walk began are each seen once, while others arrive and leave around
+/// the cursor, also in its own millisecond.
+pub async fn pages_stay_complete_while_jobs_arrive(store: &dyn Store) {
+    let catalog = store.open().await;
+    for id in (100..160).step_by(2) {
+        assert!(catalog.create_job(&job(id, 10)).await.unwrap());
+    }
+    let filter = JobFilter::default();
+    let mut seen: Vec<JobId> = Vec::new();
+    let mut cursor = None;
+    for round in 0.. {
+        let page = catalog.jobs(&filter, cursor, 4).await.unwrap();
+        let Some(last) = page.last() else { break };
+        cursor = Some(Cursor::after(last));
+        seen.extend(ids(&page));
+        // A newer one, one of the same millisecond before the cursor, and the cursor's own job leaves.
+        assert!(catalog.create_job(&job(1_000 + round, 50)).await.unwrap());
+        assert!(catalog.create_job(&job(2_000 + round, 10)).await.unwrap());
+        catalog.delete_job(last).await.unwrap();
+    }
+    let expected: Vec<_> = (50..80).rev().map(|half| job_id(2 * half)).collect();
+    assert_eq!(seen, expected);
+}
+
+/// Every combination of conditions, compared with the model, in pages of two sizes.
+pub async fn filters_combine_with_each_other_and_with_pages(store: &dyn Store) {
+    let catalog = store.open().await;
+    let model = MemoryCatalog::default();
+    let kinds = [BackupKind::Scheduled, BackupKind::Manual, BackupKind::Safety];
+    let statuses = [Status::Queued, Status::Succeeded, Status::Failed, Status::Skipped];
+    for n in 0..48_u8 {
+        let nth = usize::from(n);
+        let database = DatabaseId(1 + i64::from(n % 2));
+        let mut new = job_of(n.into(), database, kinds[nth % 3], at(i64::from(n / 5)));
+        new.status = statuses[(nth / 3) % 4];
+        assert!(catalog.create_job(&new).await.unwrap());
+        assert!(model.create_job(&new).await.unwrap());
+    }
+    let mut found = 0;
+    for database_id in [None, Some(DatabaseId(1)), Some(DatabaseId(7))] {
+        for status in [None, Some(Status::Succeeded), Some(Status::Running)] {
+            for kind in [None, Some(BackupKind::Manual), Some(BackupKind::Uploaded)] {
+                for since in [None, Some(at(4)), Some(at(1_000))] {
+                    let filter = JobFilter { database_id, status, kind, since };
+                    let expected = walk(&model, &filter, 1_000).await;
+                    for limit in [2, 50] {
+                        assert_eq!(walk(&*catalog, &filter, limit).await, expected, "{filter:?}");
+                    }
+                    found += expected.len();
+                }
+            }
+        }
+    }
+    assert!(found > 100, "the filters found {found}");
+}

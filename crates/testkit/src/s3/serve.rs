@@ -1,0 +1,234 @@
+//! The server's thread, and what happens to each request on its way to the store and back.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::thread::JoinHandle;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use s3s::Body;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s_fs::FileSystem;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+
+use super::faults::Faults;
+use super::{Fault, Operation, S3Server, Seen, digest};
+
+/// What the test's side and the server's side both see.
+#[derive(Default)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    pub(super) healed: watch::Sender<()>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) faults: Faults,
+    pub(super) seen: Vec<Seen>,
+    pub(super) open_uploads: BTreeSet<String>,
+    pub(super) largest_body: u64,
+    pub(super) hanging: usize,
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// Starts the server's thread; it ends when the other end of `stopped` is dropped.
+pub(super) fn spawn(
+    root: &Path,
+    shared: Arc<Shared>,
+    stopped: oneshot::Receiver<()>,
+) -> (SocketAddr, JoinHandle<()>) {
+    let mut builder = S3ServiceBuilder::new(FileSystem::new(root).expect("the folder was just made"));
+    builder.set_auth(SimpleAuth::from_single(S3Server::ACCESS_KEY, S3Server::SECRET_KEY));
+    let store = builder.build();
+    let (tell, told) = mpsc::channel();
+    // A runtime of its own: a test that blocks its runtime must not block the server.
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        runtime.expect("a runtime can be made").block_on(async move {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
+            tell.send(listener.local_addr().expect("it is bound")).expect("the test waits for it");
+            tokio::select! {
+                () = accept(listener, &store, &shared) => {}
+                _ = stopped => {}
+            }
+        });
+    });
+    (told.recv().expect("the server starts"), thread)
+}
+
+async fn accept(listener: TcpListener, store: &S3Service, shared: &Arc<Shared>) {
+    loop {
+        // A client that is gone before it was accepted is no fault of the server.
+        if let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(serve(socket, store.clone(), Arc::clone(shared)));
+        }
+    }
+}
+
+async fn serve(socket: TcpStream, store: S3Service, shared: Arc<Shared>) {
+    let service = service_fn(move |request| handle(request, store.clone(), Arc::clone(&shared)));
+    // An error here is a connection that a fault or the client closed; both are meant.
+    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await.ok();
+}
+
+/// Answers one request. An error closes the connection without an answer.
+async fn handle(
+    request: Request<Incoming>,
+    store: S3Service,
+    shared: Arc<Shared>,
+) -> io::Result<Response<Body>> {
+    let mut seen = Seen::of(&request);
+    // Before the decision, so that a healing right after it is not missed.
+    let mut healed = shared.healed.subscribe();
+    let fault = shared.state().faults.decide(&seen);
+    let answer = match fault {
+        None => perform(request.map(Body::from), &seen, &store, &shared).await,
+        Some(Fault::Status(status)) => drain(request).await.map(|()| refusal(status)),
+        Some(Fault::OkWithErrorBody) => {
+            drain(request).await.map(|()| error_document(StatusCode::OK, "InternalError"))
+        }
+        Some(Fault::Drop) => Err(dropped()),
+        Some(Fault::Hang) => {
+            shared.state().hanging += 1;
+            healed.changed().await.ok();
+            shared.state().hanging -= 1;
+            Err(dropped())
+        }
+        Some(Fault::LoseResponse) => {
+            perform(request.map(Body::from), &seen, &store, &shared).await.and(Err(dropped()))
+        }
+        Some(Fault::CorruptBody) => match corrupted(request).await {
+            Ok(request) => perform(request, &seen, &store, &shared).await,
+            Err(error) => Err(error),
+        },
+    };
+    seen.status = answer.as_ref().ok().map(|response| response.status().as_u16());
+    shared.state().seen.push(seen);
+    answer
+}
+
+/// Lets the store do it, to the end: a completion's work is done while its body is read.
+async fn perform(
+    request: Request<Body>,
+    seen: &Seen,
+    store: &S3Service,
+    shared: &Shared,
+) -> io::Result<Response<Body>> {
+    let carries_data = matches!(seen.operation, Operation::PutObject | Operation::UploadPart);
+    if carries_data {
+        let mut state = shared.state();
+        state.largest_body = state.largest_body.max(seen.content_length);
+    }
+    let Some(request) = verified(request).await? else {
+        return Ok(error_document(StatusCode::BAD_REQUEST, "BadDigest"));
+    };
+    let response = store.call(request).await.map_err(|error| io::Error::other(format!("{error:?}")))?;
+    if matches!(seen.operation, Operation::GetObject | Operation::HeadObject) {
+        return Ok(response);
+    }
+    let (mut parts, mut body) = response.into_parts();
+    let bytes = collect(&mut body).await?;
+    note_uploads(seen, parts.status, &bytes, &mut shared.state());
+    // The body is whole now, whatever way of sending it the store had in mind.
+    parts.headers.remove(hyper::header::TRANSFER_ENCODING);
+    Ok(Response::from_parts(parts, Body::from(bytes)))
+}
+
+fn note_uploads(seen: &Seen, status: StatusCode, body: &[u8], state: &mut State) {
+    let text = String::from_utf8_lossy(body);
+    let id = seen.parameter("uploadId").unwrap_or_default();
+    match seen.operation {
+        Operation::CreateUpload => state.open_uploads.extend(element(&text, "UploadId")),
+        Operation::CompleteUpload if text.contains("<CompleteMultipartUploadResult") => {
+            state.open_uploads.remove(id);
+        }
+        Operation::AbortUpload if status.is_success() => {
+            state.open_uploads.remove(id);
+        }
+        _ => {}
+    }
+}
+
+fn element(document: &str, name: &str) -> Option<String> {
+    let (_, rest) = document.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
+}
+
+async fn collect(body: &mut Body) -> io::Result<Bytes> {
+    let mut all = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        all.extend_from_slice(&chunk.map_err(io::Error::other)?);
+    }
+    Ok(all.freeze())
+}
+
+/// The request, its body held against the checksums that it claims; none when they do not match.
+async fn verified(request: Request<Body>) -> io::Result<Option<Request<Body>>> {
+    if !digest::is_claimed(request.headers()) {
+        return Ok(Some(request));
+    }
+    let (parts, mut body) = request.into_parts();
+    let bytes = collect(&mut body).await?;
+    let matches = digest::is_true(&parts.headers, &bytes);
+    Ok(matches.then(|| Request::from_parts(parts, Body::from(bytes))))
+}
+
+/// Takes the body and forgets it: an answer in the middle of one would close the connection too, and
+/// the client might see that instead of the answer.
+async fn drain(request: Request<Incoming>) -> io::Result<()> {
+    let mut body = Body::from(request.into_body());
+    while let Some(chunk) = body.next().await {
+        chunk.map_err(io::Error::other)?;
+    }
+    Ok(())
+}
+
+async fn corrupted(request: Request<Incoming>) -> io::Result<Request<Body>> {
+    let (parts, body) = request.into_parts();
+    let mut bytes = BytesMut::from(collect(&mut Body::from(body)).await?);
+    let middle = bytes.len() / 2;
+    if let Some(byte) = bytes.get_mut(middle) {
+        *byte ^= 1;
+    }
+    Ok(Request::from_parts(parts, Body::from(bytes.freeze())))
+}
+
+fn dropped() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "injected: no answer")
+}
+
+fn refusal(status: u16) -> Response<Body> {
+    let code = match status {
+        403 => "AccessDenied",
+        404 => "NoSuchKey",
+        429 | 503 => "SlowDown",
+        _ => "InternalError",
+    };
+    error_document(StatusCode::from_u16(status).expect("a valid status"), code)
+}
+
+fn error_document(status: StatusCode, code: &str) -> Response<Body> {
+    let document = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code>\
+         <Message>injected</Message><RequestId>0</RequestId></Error>"
+    );
+    let mut response = Response::new(Body::from(document));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+}
