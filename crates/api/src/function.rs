@@ -1,7 +1,7 @@
 //! The one shape of a function that every host understands.
 
 use futures::future::BoxFuture;
-use respaldo_core::backup::Ran;
+use respaldo_core::backup::{Ran, Worker};
 use respaldo_core::model::JobId;
 use respaldo_core::tick::Ticked;
 use respaldo_core::{App, Result};
@@ -10,8 +10,8 @@ use utoipa_axum::router::OpenApiRouter;
 /// What answers a trigger without input.
 pub type TickFn = for<'a> fn(&'a App) -> BoxFuture<'a, Result<Ticked>>;
 
-/// What works on a job; the last argument names the worker, for people to read.
-pub type JobFn = for<'a> fn(&'a App, JobId, &'a str) -> BoxFuture<'a, Result<Ran>>;
+/// What works on a job.
+pub type JobFn = for<'a> fn(&'a App, JobId, &'a Worker) -> BoxFuture<'a, Result<Ran>>;
 
 /// A unit of deployment: HTTP routes, and what it does on a tick or for a job.
 pub struct Function {

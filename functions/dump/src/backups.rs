@@ -15,7 +15,7 @@ use respaldo_api::types::{BackupView, StatsView};
 use respaldo_api::{Problem, prefer};
 use respaldo_core::model::{DatabaseId, Job, JobId};
 use respaldo_core::ports::{Cursor, JobFilter};
-use respaldo_core::{App, Error, ErrorKind, Result, backup};
+use respaldo_core::{App, Error, backup};
 
 pub(crate) type Answer<T> = Result<T, Problem>;
 
@@ -58,25 +58,9 @@ pub(crate) async fn create(
     object.finish("database_id")?;
     let claim = key.claim(&app, &body).await?;
     let id = JobId(claim.id);
-    let outcome = if claim.repeated {
-        again(&app, database, id).await
-    } else {
-        backup::request(&app, database, Some(id)).await
-    };
+    let outcome = backup::request(&app, database, Some(id)).await;
     let job = claim.settle(&app, outcome).await?;
     answer(&app, job, &headers).await
-}
-
-/// The first sending has made it, is about to, or came to an end before it could.
-async fn again(app: &App, database: DatabaseId, id: JobId) -> Result<Job> {
-    match backup::get(app, id).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        outcome => return outcome,
-    }
-    match backup::request(app, database, Some(id)).await {
-        Err(error) if error.kind() == ErrorKind::Conflict => backup::get(app, id).await,
-        outcome => outcome,
-    }
 }
 
 async fn answer(app: &App, job: Job, headers: &HeaderMap) -> Answer<Response> {

@@ -25,6 +25,6 @@ pub fn function() -> Function {
         name: "dump",
         routes,
         tick: Some(|app| Box::pin(respaldo_core::tick::tick(app))),
-        job: Some(|app, id, owner| Box::pin(respaldo_core::backup::run(app, id, owner))),
+        job: Some(|app, id, worker| Box::pin(respaldo_core::backup::run(app, id, worker))),
     }
 }

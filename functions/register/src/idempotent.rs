@@ -8,9 +8,6 @@ use respaldo_core::databases::{self, Registration};
 use respaldo_core::model::{Database, DatabaseUid};
 use respaldo_core::{App, ErrorKind, Result};
 
-/// Databases looked at together while a repeated request's one is sought.
-const LOOKED_AT: usize = 1000;
-
 /// Registers a database, or answers the one that an earlier sending of the same request made.
 pub(crate) async fn register(
     app: &App,
@@ -37,26 +34,13 @@ pub(crate) async fn register(
 
 /// The first sending has made it, is about to, or came to an end before it could.
 async fn again(app: &App, uid: DatabaseUid, registration: Registration) -> Result<Database> {
-    if let Some(made) = find(app, uid).await? {
+    if let Some(made) = databases::find_by_uid(app, uid).await? {
         return Ok(made);
     }
     match databases::register(app, registration).await {
-        Err(error) if error.kind() == ErrorKind::Conflict => find(app, uid).await?.ok_or(error),
+        Err(error) if error.kind() == ErrorKind::Conflict => {
+            databases::find_by_uid(app, uid).await?.ok_or(error)
+        }
         outcome => outcome,
-    }
-}
-
-async fn find(app: &App, uid: DatabaseUid) -> Result<Option<Database>> {
-    let mut after = None;
-    loop {
-        let page = databases::list(app, after, LOOKED_AT).await?;
-        after = page.last().map(|database| database.id);
-        let full = page.len() == LOOKED_AT;
-        if let Some(found) = page.into_iter().find(|database| database.uid == uid) {
-            return Ok(Some(found));
-        }
-        if !full {
-            return Ok(None);
-        }
     }
 }

@@ -118,6 +118,8 @@ impl DatabaseView {
     /// A database as it is answered. Nothing of its credentials is in it.
     pub async fn of(app: &App, database: Database) -> Self {
         let held_back = databases::held_back(app, &database).await;
+        // One record that cannot be opened must not hide the others of a list.
+        let held_back = held_back.unwrap_or_else(|error| Some(error.message().to_owned()));
         Self {
             id: database.id.0,
             config_id: database.config_id,
