@@ -73,7 +73,7 @@ async fn a_plain_backup_loads_with_gunzip_and_psql_into_an_equal_database() {
     let rows = job.backup().fingerprint.as_ref().unwrap().rows();
     assert!(rows > 10_000, "{rows} rows");
     // One row fewer, and it has another.
-    server.psql(&copy, "DELETE FROM ONLY public.many WHERE ctid = (SELECT min(ctid) FROM public.many)");
+    server.psql(&copy, "DELETE FROM ONLY app.big WHERE ctid = (SELECT min(ctid) FROM app.big)");
     let changed = test.back_up(&copied).await;
     assert_ne!(changed.backup().fingerprint, job.backup().fingerprint);
 }
