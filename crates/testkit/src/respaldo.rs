@@ -35,6 +35,8 @@ impl Respaldo {
 
     /// The same with the `config.yaml` that lies there.
     pub fn within(binary: impl Into<PathBuf>, folder: &Path) -> Self {
+        // The client wants one, though it never speaks TLS here. A second installation is refused.
+        let _first_wins = rustls::crypto::ring::default_provider().install_default();
         Self {
             binary: binary.into(),
             folder: folder.to_owned(),
