@@ -143,7 +143,10 @@ databases:
         .start()
         .await;
     let (_, list) = respaldo.read("/databases").await;
-    assert_eq!((&list[0]["config_id"], &list[1]["config_id"]), (&json!("my-postgres-db"), &json!("my-mongo-db")));
+    assert_eq!(
+        (&list[0]["config_id"], &list[1]["config_id"]),
+        (&json!("my-postgres-db"), &json!("my-mongo-db"))
+    );
     assert_eq!(list[0]["held_back"], Value::Null);
     assert!(list[1]["held_back"].as_str().unwrap().contains("mongodb"), "{}", list[1]);
     let backup = respaldo.back_up(&list[0]).await;
@@ -164,7 +167,9 @@ async fn docs_and_openapi_come_from_the_server_itself() {
     assert!(!page.contains("https://") && !page.contains("http://"), "the page loads from elsewhere: {page}");
     let (status, document) = respaldo.read("/openapi.json").await;
     assert_eq!(status, 200);
-    for path in ["/databases", "/databases/{id}", "/backups", "/backups/{id}", "/backups/{id}/download", "/jobs/{id}"] {
+    for path in
+        ["/databases", "/databases/{id}", "/backups", "/backups/{id}", "/backups/{id}/download", "/jobs/{id}"]
+    {
         assert!(document["paths"].get(path).is_some(), "{path}");
     }
 }
