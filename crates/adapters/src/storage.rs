@@ -15,7 +15,7 @@ use crate::url::Url;
 const FIELD: &str = "storage";
 const TRIES: usize = 3;
 /// For calls that move no data.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// For calls that move a part: some ten megabytes over a slow line.
 const IO_TIMEOUT: Duration = Duration::from_mins(5);
 /// What a store of S3's kind signs with when it has no regions.
