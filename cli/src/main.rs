@@ -52,6 +52,9 @@ struct Serve {
     /// Where backups are stored [environment: STORAGE_URL] [default: file://data/backups].
     #[arg(long, value_name = "URL")]
     storage: Option<String>,
+    /// Backs up this database of the configuration file as soon as the server runs; may be repeated.
+    #[arg(long, value_name = "ID")]
+    backup_now: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -90,8 +93,8 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
 
 impl Serve {
     async fn run(self) -> anyhow::Result<()> {
-        let Self { config, listen, catalog, storage } = self;
-        let settings = Settings::load(&Overrides { config, listen, catalog, storage })?;
+        let Self { config, listen, catalog, storage, backup_now } = self;
+        let settings = Settings::load(&Overrides { config, listen, catalog, storage, backup_now })?;
         let stop = stop_signal()?;
         let listener = bind(settings.listen).await?;
         Ok(run(settings, listener, stop).await?)

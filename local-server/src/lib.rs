@@ -8,6 +8,7 @@ mod installation;
 mod scheduler;
 mod server;
 mod settings;
+mod welcome;
 mod worker;
 
 use respaldo_api::Function;

@@ -10,6 +10,7 @@ use respaldo_adapters::time::SystemIds;
 use respaldo_api::access::Guard;
 use respaldo_api::router;
 use respaldo_core::backup::Worker;
+use respaldo_core::config;
 use respaldo_core::ports::Ids as _;
 use respaldo_core::{Error, ErrorKind, Result};
 use tokio::net::TcpListener;
@@ -17,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::{Installation, Settings, functions, scheduler, worker};
+use crate::{Installation, Settings, functions, scheduler, welcome, worker};
 
 /// How long open requests may go on after the jobs have stopped.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
@@ -69,6 +70,9 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
     let installation = Installation::open(&settings).await?;
+    let address = listener.local_addr().map_err(|error| Error::internal("listen", error))?;
+    let applied = config::apply(&installation.app, &settings.config).await?;
+    welcome::show(&installation.app, &settings, address, &applied).await?;
     serve(settings, installation, listener, stop).await
 }
 
@@ -83,7 +87,8 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
     let Installation { app, rings } = installation;
-    announce(&settings, &listener)?;
+    let address = listener.local_addr().map_err(|error| Error::internal("listen", error))?;
+    announce(&settings, address);
     let stopping = watch::Sender::new(false);
     let ticks = functions().into_iter().filter_map(|function| function.tick).collect();
     let scheduler = tokio::spawn(scheduler::run(app.clone(), ticks, stopping.subscribe()));
@@ -92,12 +97,14 @@ pub async fn serve(
     let owner = format!("local-server {} {}", process::id(), SystemIds.ulid(app.now()));
     let worker = Arc::new(Worker::new(owner));
     let worker = tokio::spawn(worker::run(app.clone(), job, worker, rings, stopping.subscribe()));
-    let routes = router(functions(), app, settings.guard);
+    let routes = router(functions(), app.clone(), settings.guard);
     let mut stopped = stopping.subscribe();
     let http = axum::serve(listener, routes).with_graceful_shutdown(async move {
         let _told = stopped.wait_for(|stop| *stop).await;
     });
     let http = tokio::spawn(http.into_future());
+    let asked = welcome::back_up_now(&app, &settings.backup_now).await?;
+    tokio::spawn(welcome::follow(app, asked, address, stopping.subscribe()));
     stop.await;
     tracing::info!("stopping: jobs that run go back to the queue");
     stopping.send_replace(true);
@@ -111,8 +118,7 @@ pub async fn serve(
     Ok(())
 }
 
-fn announce(settings: &Settings, listener: &TcpListener) -> Result<()> {
-    let address = listener.local_addr().map_err(|error| Error::internal("listen", error))?;
+fn announce(settings: &Settings, address: SocketAddr) {
     tracing::info!(
         listen = %address,
         catalog = %settings.catalog.display(),
@@ -128,5 +134,4 @@ fn announce(settings: &Settings, listener: &TcpListener) -> Result<()> {
         ),
         Guard::Keys(_) => {}
     }
-    Ok(())
 }

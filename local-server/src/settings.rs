@@ -20,9 +20,6 @@ const CONFIG_FILE: &str = "config.yaml";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 const CATALOG: &str = "sqlite://data/catalog.db";
 const STORAGE: &str = "file://data/backups";
-const LEASE: SignedDuration = SignedDuration::from_secs(60);
-const STALL: SignedDuration = SignedDuration::from_mins(10);
-const JOB_TIMEOUT: SignedDuration = SignedDuration::from_hours(24);
 const ATTEMPTS: u32 = 3;
 /// Beyond this, compressing one dump faster costs the other jobs more than it gives.
 const MOST_THREADS: usize = 4;
@@ -38,6 +35,8 @@ pub struct Overrides {
     pub catalog: Option<String>,
     /// The storage's URL.
     pub storage: Option<String>,
+    /// Databases of the file to back up at once, by the id of their entry.
+    pub backup_now: Vec<String>,
 }
 
 /// Everything that a server is told.
@@ -59,6 +58,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The file's content, with the environment's defaults.
     pub config: Config,
+    /// Databases of the file to back up at once, by the id of their entry.
+    pub backup_now: Vec<String>,
 }
 
 impl Settings {
@@ -89,6 +90,7 @@ impl Settings {
             path: environment::raw("PATH").map(|path| split_paths(&path).collect()).unwrap_or_default(),
             limits,
             config,
+            backup_now: overrides.backup_now.clone(),
         })
     }
 
@@ -181,17 +183,18 @@ fn catalog_file(text: &str) -> Result<PathBuf> {
 }
 
 fn limits(config: &Config, catalog: &Path) -> Limits {
+    let server = &config.server;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Limits {
         max_parallel_jobs: config.global.max_parallel_jobs,
-        memory_budget: config.server.memory_budget_mb as usize * 1024 * 1024,
+        memory_budget: server.memory_budget_mb as usize * 1024 * 1024,
         threads: cores.min(MOST_THREADS),
-        lease: LEASE,
-        stall: STALL,
-        job_timeout: JOB_TIMEOUT,
+        lease: SignedDuration::from_secs(server.lease_seconds.into()),
+        stall: SignedDuration::from_secs(server.stall_seconds.into()),
+        job_timeout: SignedDuration::from_hours(server.job_timeout_hours.into()),
         attempts: ATTEMPTS,
-        staging: folder_of(catalog).join("staging"),
-        sqlite_roots: config.server.sqlite_roots.iter().map(PathBuf::from).collect(),
+        staging: server.staging.as_ref().map_or_else(|| folder_of(catalog).join("staging"), PathBuf::from),
+        sqlite_roots: server.sqlite_roots.iter().map(PathBuf::from).collect(),
         recipients: Vec::new(),
         defaults: config.global.settings.clone(),
     }
