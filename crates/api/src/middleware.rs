@@ -96,3 +96,44 @@ pub(crate) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> HttpResponse<Bo
     tracing::error!("a handler panicked");
     Problem::internal().into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_without_details() {
+        let routes = Router::new().route("/", get(async || -> &'static str { panic!("hunter2") }));
+        let routes = routes.layer(CatchPanicLayer::custom(panicked));
+        let response = routes.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn a_refused_body_is_read_to_its_end() {
+        let (sender, receiver) = tokio::sync::mpsc::channel::<Result<&'static str, std::io::Error>>(1);
+        let body = futures::stream::unfold(receiver, async |mut receiver| {
+            receiver.recv().await.map(|piece| (piece, receiver))
+        });
+        let routes = Router::new().route("/", get(async || Problem::malformed("no")));
+        let routes = routes.layer(axum::middleware::from_fn(drain));
+        let send = async {
+            for _ in 0..100 {
+                sender.send(Ok("a piece")).await.unwrap();
+            }
+            drop(sender);
+        };
+        let request = Request::new(Body::from_stream(body));
+        let (response, ()) = tokio::join!(routes.oneshot(request), send);
+        assert_eq!(response.unwrap().status(), StatusCode::BAD_REQUEST);
+    }
+}
