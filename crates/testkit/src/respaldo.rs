@@ -21,6 +21,7 @@ pub struct Respaldo {
     folder: PathBuf,
     port: u16,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
     process: Option<Child>,
     client: Client,
 }
@@ -42,6 +43,7 @@ impl Respaldo {
             folder: folder.to_owned(),
             port: free_port(),
             environment: Vec::new(),
+            arguments: Vec::new(),
             process: None,
             client: Client::new(),
         }
@@ -53,11 +55,18 @@ impl Respaldo {
         self
     }
 
+    /// Adds an argument to `respaldo serve`.
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
     /// The command that starts it.
     pub fn command(&self) -> Command {
         let mut command = host::command(&self.binary);
         command.current_dir(&self.folder).args(["serve", "--config", "config.yaml", "--listen"]);
         command.arg(format!("127.0.0.1:{}", self.port));
+        command.args(&self.arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null());
         command
