@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 const BINARY: &str = env!("CARGO_BIN_EXE_respaldo");
 const KILLS: u64 = 100;
 /// Leases are short here and places many, so that the survivors need not wait.
-const CONFIG: &str = "server: {lease_seconds: 2}\nglobal: {max_parallel_jobs: 8}\ndatabases: []\n";
+const CONFIG: &str = "server: {lease_seconds: 2}\nglobal: {max_parallel_jobs: 4}\ndatabases: []\n";
 
 /// A small generator, so that a failing run can be repeated.
 struct Random(u64);
@@ -34,7 +34,7 @@ async fn a_hundred_kills_leave_no_false_success_no_orphan_and_no_job_without_an_
     let path = folder.path().join("data/shop.db");
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     sqlite::sample(&path);
-    let filler = "CREATE TABLE filler AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \
+    let filler = "CREATE TABLE filler AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) \
         SELECT i, randomblob(2000) AS noise FROM n";
     sqlite::open(&path).execute_batch(filler).unwrap();
     let server = Postgres::shared();
@@ -42,7 +42,7 @@ async fn a_hundred_kills_leave_no_false_success_no_orphan_and_no_job_without_an_
     server.sample_schema(&source);
     server.psql(
         &source,
-        "CREATE TABLE noise AS SELECT n, repeat(md5(n::text), 60) FROM generate_series(1, 8000) n",
+        "CREATE TABLE noise AS SELECT n, repeat(md5(n::text), 60) FROM generate_series(1, 2500) n",
     );
     let mut respaldo = Respaldo::new(BINARY, folder.path(), CONFIG).start().await;
     let body = json!({"name": "shop", "engine": "sqlite", "database_name": "data/shop.db"});
@@ -66,7 +66,7 @@ async fn a_hundred_kills_leave_no_false_success_no_orphan_and_no_job_without_an_
             tokio::task::yield_now().await;
         }
         // The moment itself is what this test draws at random; it waits for nothing.
-        tokio::time::sleep(Duration::from_millis(random.below(200))).await;
+        tokio::time::sleep(Duration::from_millis(random.below(150))).await;
         respaldo.kill();
         assert_succeeded_are_true(folder.path(), &mut read);
         respaldo.restart().await;
