@@ -10,22 +10,42 @@ use crate::keys;
 use crate::model::{Job, Status};
 use crate::{ErrorKind, Result};
 
-/// Removes the leftovers of every attempt of an ended job that did not commit. Answers how many
-/// attempts.
+/// Removes the leftovers of every attempt of an ended job that did not commit, when that is due.
+/// Answers how many attempts.
 pub(crate) async fn sweep(app: &App, job: &Job) -> Result<usize> {
-    if !job.status.is_terminal() {
+    let now = app.now();
+    if !job.sweep_is_due(now) {
         return Ok(0);
     }
-    let litter: Vec<u32> = job.attempts.litter.iter().copied().collect();
-    for attempt in &litter {
+    let litter = &job.attempts.litter;
+    for attempt in litter {
         remove_attempt(app, job, *attempt).await?;
-        jobs::update(app, job.id, |job| {
-            job.swept(*attempt);
-            Ok(())
-        })
-        .await?;
     }
-    Ok(litter.len())
+    let swept = jobs::update(app, job.id, |job| {
+        job.swept_after_end(litter, now);
+        Ok(())
+    });
+    match swept.await {
+        // Deleted in the meantime, with all that belonged to it.
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(litter.len()),
+        swept => swept.map(|_| litter.len()),
+    }
+}
+
+/// Settles what an attempt may have written after its job was taken from it. Whoever has the job now
+/// may be adopting the attempt, so it is removed only where that is ruled out, and else left on the
+/// job's list.
+pub(super) async fn disown(app: &App, job: &Job, attempt: u32) -> Result<()> {
+    let mut ours = true;
+    let confessed = jobs::update(app, job.id, |job| {
+        ours = job.confess(attempt);
+        Ok(())
+    });
+    match confessed.await {
+        Err(e) if e.kind() == ErrorKind::NotFound => remove_attempt(app, job, attempt).await,
+        Ok(job) if ours => sweep(app, &job).await.map(drop),
+        confessed => confessed.map(drop),
+    }
 }
 
 /// Removes all that one attempt put into storage: the name that people see, then manifest, then

@@ -118,10 +118,11 @@ impl Storage {
             self.operator.write(key, bytes).await.map_err(explain)?;
             return Ok(());
         };
-        let partial = format!("{key}.partial");
+        // Two that write one key at once must not write into one file.
+        let partial = local::partial(key);
         self.operator.write(&partial, bytes).await.map_err(explain)?;
         self.operator.rename(&partial, key).await.map_err(explain)?;
-        local.sync_folders(key).await
+        local.finish_put(key).await
     }
 
     /// Reads a small object; none when it is not there. One longer than `most` bytes is refused.
