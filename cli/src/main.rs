@@ -1,1 +1,126 @@
-fn main() {}
+//! `respaldo`: serve, check a configuration, and look at what this machine has.
+//!
+//! This file only reads the command line; what is done stands where it belongs.
+
+#![expect(clippy::doc_markdown, reason = "the doc comments of arguments are the help that people read")]
+
+mod doctor;
+mod logging;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use respaldo_core::config::Config;
+use respaldo_local_server::{Overrides, Settings, bind, run, stop_signal};
+
+/// Backs up databases and proves that the backups restore.
+#[derive(Debug, Parser)]
+#[command(name = "respaldo", version, arg_required_else_help = true)]
+struct Cli {
+    /// How log lines look; they go to stderr. RUST_LOG chooses which.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    log_format: logging::Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the API, runs schedules and makes backups.
+    Serve(Serve),
+    /// Looks at a configuration file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Says which engines' tools are here, their versions, what is missing and how to get it.
+    Doctor,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// The configuration file; config.yaml of this folder, if there is one, when left out.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on [environment: RESPALDO_LISTEN] [default: 127.0.0.1:8000].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// The catalog [environment: CATALOG_URL] [default: sqlite://data/catalog.db].
+    #[arg(long, value_name = "URL")]
+    catalog: Option<String>,
+    /// Where backups are stored [environment: STORAGE_URL] [default: file://data/backups].
+    #[arg(long, value_name = "URL")]
+    storage: Option<String>,
+    /// Backs up this database of the configuration file as soon as the server runs; may be repeated.
+    #[arg(long, value_name = "ID")]
+    backup_now: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Checks a file, and says what it holds or what is wrong with it.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.log_format);
+    match start(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("respaldo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(command: Command) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("start the runtime")?;
+    match command {
+        Command::Serve(serve) => {
+            runtime.block_on(serve.run())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config(ConfigCommand::Check { file }) => check(&file),
+        Command::Doctor => Ok(runtime.block_on(doctor::run())?),
+    }
+}
+
+impl Serve {
+    async fn run(self) -> anyhow::Result<()> {
+        let Self { config, listen, catalog, storage, backup_now } = self;
+        let settings = Settings::load(&Overrides { config, listen, catalog, storage, backup_now })?;
+        let stop = stop_signal()?;
+        let listener = bind(settings.listen).await?;
+        Ok(run(settings, listener, stop).await?)
+    }
+}
+
+fn check(file: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {name}"))?;
+    let config = Config::parse_named(&name, &text)?;
+    println!("{name}: no errors; {} databases", config.databases.len());
+    for entry in &config.databases {
+        let shown = |field: &str| entry.settings.get(field).and_then(|value| value.as_str()).unwrap_or("-");
+        println!("  {} ({}, schedule {})", entry.config_id, shown("engine"), shown("schedule"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+}

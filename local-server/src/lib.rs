@@ -1,1 +1,23 @@
+//! Host 1: every function in one process, with its scheduler and its worker.
+//!
+//! A tour: [`Settings`] gathers flags, environment and `config.yaml`; [`Installation`] opens what they
+//! name; [`bind`] takes the port; [`run`] serves until it is told to stop. The scheduler ticks, the
+//! worker answers the doorbell, and both hosts' routes are the same.
 
+mod installation;
+mod scheduler;
+mod server;
+mod settings;
+mod welcome;
+mod worker;
+
+use respaldo_api::Function;
+
+pub use installation::Installation;
+pub use server::{bind, run, serve, stop_signal};
+pub use settings::{Overrides, Settings};
+
+/// The functions that this host runs.
+pub fn functions() -> Vec<Function> {
+    vec![respaldo_register::function(), respaldo_dump::function()]
+}

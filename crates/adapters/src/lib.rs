@@ -1,1 +1,16 @@
+//! Implementations of Respaldo's ports that every host uses.
+//!
+//! - [`environment`]: the one place that reads environment variables, and the secrets port over them;
+//! - [`time`]: the system's clock and random numbers;
+//! - [`doorbell`]: wakes the worker of this process;
+//! - [`events`]: tells what happened to the log;
+//! - [`storage`]: opens storage by its URL;
+//! - [`master_key`]: finds the instance's key, or makes it.
 
+pub mod doorbell;
+pub mod environment;
+pub mod events;
+pub mod master_key;
+pub mod storage;
+pub mod time;
+pub mod url;

@@ -230,7 +230,7 @@ async fn tools_that_lie_or_die_never_make_a_backup_and_see_no_secret() {
     ];
     for behaviour in cases {
         let shown = format!("{behaviour:?}");
-        let (test, database, tools) = with_fake_dump(behaviour, SignedDuration::from_secs(60)).await;
+        let (test, database, tools) = with_fake_dump(behaviour, SignedDuration::from_mins(1)).await;
         let job = test.back_up(&database).await;
         error_of(&job);
         assert!(job.backup().artifact.is_none(), "{shown}");
@@ -242,7 +242,7 @@ async fn tools_that_lie_or_die_never_make_a_backup_and_see_no_secret() {
         test.assert_promises().await;
     }
     let (test, database, _tools) =
-        with_fake_dump(Behaviour::Prints(file), SignedDuration::from_secs(60)).await;
+        with_fake_dump(Behaviour::Prints(file), SignedDuration::from_mins(1)).await;
     let job = test.back_up(&database).await;
     assert_eq!(job.status, Status::Succeeded, "the same tool, honest: {:?}", job.error);
 }
@@ -281,7 +281,7 @@ fn fill(server: &Postgres, database: &str, mebibytes: usize) {
 
 /// Waits until part of the artifact lies in storage.
 fn await_bytes(test: &TestApp) {
-    eventually("bytes have been stored", Duration::from_secs(60), || {
+    eventually("bytes have been stored", Duration::from_mins(1), || {
         let files = test.files();
         let artifact = files.iter().find(|file| file.ends_with(".sql.gz"));
         artifact.is_some_and(|file| {
@@ -302,7 +302,7 @@ async fn in_the_middle(
     let watched = Arc::clone(test);
     tokio::task::spawn_blocking(move || await_bytes(&watched)).await.unwrap();
     deed(&job);
-    let ran = tokio::time::timeout(Duration::from_secs(60), running).await.expect("the run ends");
+    let ran = tokio::time::timeout(Duration::from_mins(1), running).await.expect("the run ends");
     (test.job(job.id).await, ran.unwrap().unwrap())
 }
 

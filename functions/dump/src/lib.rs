@@ -1,1 +1,30 @@
+//! The function that makes backups: the routes below `/backups` and `/jobs`, the tick, and the job.
 
+mod backups;
+mod download;
+mod events;
+mod jobs;
+
+use respaldo_api::Function;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The function.
+pub fn function() -> Function {
+    let routes = OpenApiRouter::new()
+        .routes(routes!(backups::create, backups::list))
+        .routes(routes!(backups::stats))
+        .routes(routes!(backups::get, backups::delete))
+        .routes(routes!(download::download))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::get))
+        .routes(routes!(jobs::log))
+        .routes(routes!(events::events))
+        .routes(routes!(jobs::cancel));
+    Function {
+        name: "dump",
+        routes,
+        tick: Some(|app| Box::pin(respaldo_core::tick::tick(app))),
+        job: Some(|app, id, worker| Box::pin(respaldo_core::backup::run(app, id, worker))),
+    }
+}

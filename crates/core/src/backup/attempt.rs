@@ -13,7 +13,7 @@ use crate::seal::{Piece, SealPlan, SealReader, Sealed, seal};
 use crate::storage::Upload;
 use crate::{Error, ErrorKind, Result};
 
-/// Of a job's memory, this part is for sealing; uploads take three eighths, the rest is for pipes,
+/// Of a job's memory, this part is for sealing; uploads take half at most, the rest is for pipes,
 /// the observer and the allocator.
 const SEALING_SHARE: usize = 4;
 

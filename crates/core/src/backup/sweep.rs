@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::jobs;
 use crate::keys;
 use crate::model::{Job, Status};
+use crate::ports::Event;
 use crate::{ErrorKind, Result};
 
 /// Removes the leftovers of every attempt of an ended job that did not commit, when that is due.
@@ -48,14 +49,29 @@ pub(super) async fn disown(app: &App, job: &Job, attempt: u32) -> Result<()> {
     }
 }
 
+/// Tells what storage refused and nothing stopped for.
+async fn complain(app: &App) -> Result<()> {
+    match app.storage.complaint() {
+        Some(refusal) => app.events.publish(Event::StorageRefused(refusal)).await,
+        None => Ok(()),
+    }
+}
+
 /// Removes all that one attempt put into storage: the name that people see, then manifest, then
 /// artifact.
 pub(super) async fn remove_attempt(app: &App, job: &Job, attempt: u32) -> Result<()> {
     let folder = keys::attempt_prefix(job.database_uid, job.id, attempt);
     let keys = app.storage.list(&folder).await?;
+    if let Some(name) = &job.backup().name {
+        // The volumes that are there, and the one that was on its way.
+        for number in 1..=keys.len() + 1 {
+            let key = keys::volume(job.database_uid, job.id, attempt, name, number);
+            app.storage.abort_unfinished(&key).await?;
+        }
+    }
     app.storage.hide(&keys).await?;
     app.storage.delete_below(&folder).await?;
-    Ok(())
+    complain(app).await
 }
 
 /// Removes what the record itself names: the record is the last to know it, and a store's list may be
@@ -79,6 +95,9 @@ pub(crate) async fn finish_deletion(app: &App, job: &Job) -> Result<bool> {
     let readers = app.catalog.live_leases(&super::download::lease_prefix(job.id), app.now()).await?;
     if !readers.is_empty() {
         return Ok(false);
+    }
+    for attempt in &job.attempts.litter {
+        remove_attempt(app, job, *attempt).await?;
     }
     remove_committed(app, job).await?;
     let folder = keys::backup_prefix(job.database_uid, job.id);

@@ -5,6 +5,7 @@
 //! secret may stand anywhere by mistake). [`sync::plan`] compares the file's databases with the
 //! catalog's. Neither reads a file, a clock or the environment: hosts do.
 
+mod apply;
 mod entries;
 mod fields;
 mod place;
@@ -16,6 +17,8 @@ mod yaml;
 use std::net::SocketAddr;
 
 use serde_json::{Map, Value};
+
+pub use self::apply::{Applied, apply};
 
 use crate::model::Credentials;
 use crate::{Error, ErrorKind, Result};
@@ -31,6 +34,15 @@ pub const DEFAULT_PARALLEL_JOBS: u32 = 4;
 
 /// How much memory one job may use when nobody says otherwise, in MiB.
 pub const DEFAULT_MEMORY_BUDGET_MB: u32 = 64;
+
+/// How long a job's lease lasts without a heartbeat when nobody says otherwise, in seconds.
+pub const DEFAULT_LEASE_SECONDS: u32 = 30;
+
+/// How long a dump may give no byte when nobody says otherwise, in seconds.
+pub const DEFAULT_STALL_SECONDS: u32 = 600;
+
+/// How long a job may take when nobody says otherwise, in hours.
+pub const DEFAULT_JOB_TIMEOUT_HOURS: u32 = 24;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +107,16 @@ pub struct Server {
     pub allow_unauthenticated: bool,
     /// How much memory one job may use, in MiB; at least 32.
     pub memory_budget_mb: u32,
+    /// The folder for staging and password files; `staging` beside the catalog when the file names
+    /// none.
+    pub staging: Option<String>,
+    /// How long a job's lease lasts without a heartbeat, in seconds: as long, after a crash, until
+    /// another worker takes the job over.
+    pub lease_seconds: u32,
+    /// A dump that gives no byte for this many seconds is killed.
+    pub stall_seconds: u32,
+    /// A job that takes longer than this many hours is stopped.
+    pub job_timeout_hours: u32,
 }
 
 /// One database of the file.

@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 
 use super::place::{Known, Place};
 use super::{
-    Config, DEFAULT_MEMORY_BUDGET_MB, DEFAULT_PARALLEL_JOBS, Global, PackageCompression, PackageConf, Server,
-    entries, fields,
+    Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
+    DEFAULT_PARALLEL_JOBS, DEFAULT_STALL_SECONDS, Global, PackageCompression, PackageConf, Server, entries,
+    fields,
 };
 use crate::Result;
 
@@ -15,7 +16,17 @@ const ROOT: Known = Known {
 };
 
 const SERVER: Known = Known {
-    fields: &["listen", "sqlite_roots", "run_as", "allow_unauthenticated", "memory_budget_mb"],
+    fields: &[
+        "listen",
+        "sqlite_roots",
+        "run_as",
+        "allow_unauthenticated",
+        "memory_budget_mb",
+        "staging",
+        "lease_seconds",
+        "stall_seconds",
+        "job_timeout_hours",
+    ],
     later: &[],
 };
 
@@ -80,6 +91,10 @@ fn server(place: Option<&Place<'_>>) -> Result<Server> {
         run_as: None,
         allow_unauthenticated: false,
         memory_budget_mb: DEFAULT_MEMORY_BUDGET_MB,
+        staging: None,
+        lease_seconds: DEFAULT_LEASE_SECONDS,
+        stall_seconds: DEFAULT_STALL_SECONDS,
+        job_timeout_hours: DEFAULT_JOB_TIMEOUT_HOURS,
     };
     let Some(place) = place else { return Ok(server) };
     let section = place.section(&SERVER)?;
@@ -101,6 +116,18 @@ fn server(place: Option<&Place<'_>>) -> Result<Server> {
     }
     if let Some(budget) = section.some("memory_budget_mb") {
         server.memory_budget_mb = budget.number(32, 1024 * 1024)?;
+    }
+    if let Some(folder) = section.some("staging") {
+        server.staging = Some(folder.text()?.to_owned());
+    }
+    for (field, value, most) in [
+        ("lease_seconds", &mut server.lease_seconds, 3_600),
+        ("stall_seconds", &mut server.stall_seconds, 24 * 3_600),
+        ("job_timeout_hours", &mut server.job_timeout_hours, 24 * 30),
+    ] {
+        if let Some(number) = section.some(field) {
+            *value = number.number(1, most)?;
+        }
     }
     Ok(server)
 }

@@ -127,7 +127,7 @@ pub(crate) async fn create(
 }
 
 /// Writes the definition; storage that cannot be reached now is left to the tick.
-async fn define(app: &App, database: Database) -> Result<Database> {
+pub(crate) async fn define(app: &App, database: Database) -> Result<Database> {
     match definition::write(app, database.clone()).await {
         Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Storage) => {
             app.events.publish(Event::TickFailed(e.within("write a database's definition"))).await?;

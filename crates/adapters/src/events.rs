@@ -1,0 +1,66 @@
+//! What happened, as lines of the log.
+
+use async_trait::async_trait;
+use respaldo_core::Result;
+use respaldo_core::model::{Database, Job, Status, Work};
+use respaldo_core::ports::{Event, Events};
+
+/// Tells each event as one structured line: units in the fields' names, no secrets.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TracingEvents;
+
+#[async_trait]
+impl Events for TracingEvents {
+    async fn publish(&self, event: Event) -> Result<()> {
+        match event {
+            Event::DatabaseRegistered(database) => of_database(&database, "database registered"),
+            Event::DatabaseChanged(database) => of_database(&database, "database changed"),
+            Event::DatabaseRemoved(database) => of_database(&database, "database removed"),
+            Event::JobEnded(job) => of_job(&job),
+            Event::TickFailed(error) => tracing::error!(%error, "tick failed"),
+            Event::StorageRefused(error) => tracing::error!(%error, "storage refused"),
+            _ => tracing::info!("something happened that this version has no words for"),
+        }
+        Ok(())
+    }
+}
+
+fn of_database(database: &Database, what: &'static str) {
+    let settings = &database.settings;
+    tracing::info!(
+        database_id = database.id.0,
+        name = settings.name,
+        engine = settings.engine.as_str(),
+        schedule = settings.schedule,
+        "{what}"
+    );
+}
+
+fn of_job(job: &Job) {
+    let Work::Dump(backup) = &job.work;
+    let artifact = backup.artifact.as_ref();
+    let duration_ms =
+        job.started_at.zip(job.finished_at).map(|(from, to)| to.duration_since(from).as_millis());
+    let duration_ms = duration_ms.and_then(|millis| i64::try_from(millis).ok());
+    macro_rules! line {
+        ($level:ident, $($error:tt)*) => {
+            tracing::$level!(
+                job = %job.id,
+                database_id = job.database_id.0,
+                kind = backup.kind.as_str(),
+                status = job.status.as_str(),
+                name = backup.name,
+                duration_ms,
+                size_bytes = artifact.map(|artifact| artifact.size_bytes),
+                raw_bytes = artifact.map(|artifact| artifact.raw_bytes),
+                $($error)*
+                "backup ended"
+            )
+        };
+    }
+    match (&job.error, job.status) {
+        (Some(error), Status::Failed) => line!(error, %error,),
+        (Some(error), _) => line!(warn, %error,),
+        (None, _) => line!(info,),
+    }
+}

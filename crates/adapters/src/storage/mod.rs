@@ -1,0 +1,170 @@
+//! Storage by its URL: `file://`, `memory://`, `s3://`.
+
+mod s3;
+mod uploads;
+
+use std::time::Duration;
+
+use opendal::Operator;
+use opendal::services::{Fs, Memory};
+use respaldo_core::ports::SecretString;
+use respaldo_core::storage::Storage;
+use respaldo_core::{Error, ErrorKind, Result};
+
+use crate::url::Url;
+
+const FIELD: &str = "storage";
+
+/// What opening storage takes beside its URL. The default is what every installation uses.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How long and how often it tries.
+    pub tuning: Tuning,
+    /// The key to use instead of the usual chain (environment, profile, role).
+    pub key: Option<AccessKey>,
+}
+
+/// How long and how often a store is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// For a call that moves no data.
+    pub timeout: Duration,
+    /// For a call that moves a part: some ten megabytes over a slow line.
+    pub io_timeout: Duration,
+    /// Further tries after one that failed in a way that may pass.
+    pub retries: usize,
+    /// The wait before the first of them; it doubles with each.
+    pub first_delay: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_mins(1),
+            io_timeout: Duration::from_mins(5),
+            retries: 3,
+            first_delay: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A key of S3 that does not come from the usual chain.
+#[derive(Clone, Debug)]
+pub struct AccessKey {
+    /// Its public half.
+    pub id: String,
+    /// Its secret half, never shown.
+    pub secret: SecretString,
+}
+
+/// Opens storage. Nothing is read or written yet, but on local disk the folder is made.
+///
+/// - `file://data/backups` (relative) or `file:///srv/backups`
+/// - `memory://`, which is gone with the process
+/// - `s3://BUCKET/PREFIX?endpoint=…&region=…&path_style=true&max_parts=10000`; credentials come from
+///   the usual chain (environment, profile, role), path style is the default with an endpoint, and
+///   the region `us-east-1` then too
+///
+/// # Errors
+/// `Config` for a URL that is none of these, `Storage` for a folder that cannot be made.
+pub fn open(text: &str) -> Result<Storage> {
+    open_with(text, &Options::default())
+}
+
+/// [`open`] with other timeouts, or a key of its own.
+pub fn open_with(text: &str, options: &Options) -> Result<Storage> {
+    let url = Url::parse(FIELD, text)?;
+    match url.scheme.as_str() {
+        "file" => local(&url),
+        "memory" => memory(&url),
+        "s3" => s3::open(url, options),
+        other => {
+            Err(url.refuse(format!("there is no storage {other}://; there are file://, s3:// and memory://")))
+        }
+    }
+}
+
+fn local(url: &Url) -> Result<Storage> {
+    url.finish("file:// takes none")?;
+    let path = url.path()?;
+    let failed = |error: std::io::Error| {
+        Error::new(ErrorKind::Storage, "open storage", format!("{}: {error}", path.display()))
+            .with_field(FIELD)
+            .with_mend("check that the folder can be made and written by this user")
+    };
+    std::fs::create_dir_all(&path).map_err(failed)?;
+    let root = path.canonicalize().map_err(failed)?;
+    let shown = root.to_str().ok_or_else(|| url.refuse("the path is not UTF-8"))?;
+    let operator = Operator::new(Fs::default().root(shown)).map_err(|error| unusable(&error))?;
+    Ok(Storage::on_local_disk(operator, root))
+}
+
+fn memory(url: &Url) -> Result<Storage> {
+    url.finish("memory:// takes none")?;
+    let operator = Operator::new(Memory::default()).map_err(|error| unusable(&error))?;
+    Ok(Storage::new(operator, "memory://"))
+}
+
+fn unusable(error: &opendal::Error) -> Error {
+    let message = error.message().lines().next().unwrap_or_default().to_owned();
+    Error::new(ErrorKind::Config, "open storage", message).with_field(FIELD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn memory_keeps_what_is_put() {
+        let storage = open("memory://").unwrap();
+        storage.put("databases/x.json", "{}").await.unwrap();
+        assert_eq!(storage.get("databases/x.json", 10).await.unwrap().unwrap(), "{}");
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_made_and_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/backups");
+        let storage = open(&format!("file://{}", path.display())).unwrap();
+        storage.check().await.unwrap();
+        storage.put("databases/x.json", "{}").await.unwrap();
+        assert_eq!(std::fs::read_to_string(path.join("databases/x.json")).unwrap(), "{}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_one_clear_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = open(&format!("file://{}/backups", file.display())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Storage);
+        assert_eq!(error.to_string().lines().count(), 1);
+        assert!(error.message().contains("/backups"), "{error}");
+    }
+
+    #[test]
+    fn what_is_unknown_is_refused_with_what_there_is() {
+        for (url, part) in [
+            ("gs://bucket", "file://, s3:// and memory://"),
+            ("s3://", "names no bucket"),
+            ("s3://b?colour=red", "endpoint, region, path_style and max_parts"),
+            ("s3://b?region=r&endpoint=http://", "no http:// or https:// address"),
+            ("s3://b?region=r&endpoint=ftp://h", "no http:// or https:// address"),
+            ("s3://b?path_style=maybe", "true or false"),
+            ("s3://b?max_parts=0", "from 1 upwards"),
+            ("file://", "names no path"),
+            ("file://x?y=z", "takes none"),
+            ("/srv/backups", "not a URL"),
+        ] {
+            let error = open(url).unwrap_err();
+            assert_eq!((error.kind(), error.field()), (ErrorKind::Config, Some("storage")), "{url}");
+            assert!(error.message().contains(part), "{url}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_s3_url_is_opened_without_a_request() {
+        let storage = open("s3://bucket/some/prefix?endpoint=http://127.0.0.1:9&region=eu-west-1").unwrap();
+        assert_eq!(storage.location_of("k"), "s3://bucket/some/prefix/k");
+    }
+}

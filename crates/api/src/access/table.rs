@@ -1,0 +1,54 @@
+//! Every route and the scope that opens it.
+
+use axum::http::Method;
+
+use super::Scope;
+
+/// One route.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its method; `GET` stands for `HEAD` too.
+    pub method: Method,
+    /// Its path, as a template.
+    pub route: &'static str,
+    /// The scope that opens it.
+    pub scope: Scope,
+    /// Whether `/openapi.json` tells of it. Pages for people are not told there.
+    pub documented: bool,
+}
+
+const fn rule(method: Method, route: &'static str, scope: Scope) -> Rule {
+    Rule { method, route, scope, documented: true }
+}
+
+const fn page(route: &'static str) -> Rule {
+    Rule { method: Method::GET, route, scope: Scope::Public, documented: false }
+}
+
+/// The one table. A route that is not here is refused, and a test compares it with what is served.
+pub const TABLE: &[Rule] = &[
+    rule(Method::POST, "/databases", Scope::Admin),
+    rule(Method::GET, "/databases", Scope::Admin),
+    rule(Method::GET, "/databases/{id}", Scope::Admin),
+    // Shortening a retention takes `Delete` besides; the use case tells when.
+    rule(Method::PATCH, "/databases/{id}", Scope::Admin),
+    rule(Method::DELETE, "/databases/{id}", Scope::Delete),
+    rule(Method::POST, "/databases/{id}/test", Scope::Admin),
+    rule(Method::POST, "/backups", Scope::Admin),
+    rule(Method::GET, "/backups", Scope::Admin),
+    rule(Method::GET, "/backups/stats", Scope::Admin),
+    rule(Method::GET, "/backups/{id}", Scope::Admin),
+    rule(Method::DELETE, "/backups/{id}", Scope::Delete),
+    rule(Method::GET, "/backups/{id}/download", Scope::Admin),
+    rule(Method::GET, "/jobs", Scope::Admin),
+    rule(Method::GET, "/jobs/{id}", Scope::Admin),
+    rule(Method::GET, "/jobs/{id}/log", Scope::Admin),
+    rule(Method::GET, "/jobs/{id}/events", Scope::Admin),
+    rule(Method::POST, "/jobs/{id}/cancel", Scope::Admin),
+    rule(Method::GET, "/healthz", Scope::Public),
+    rule(Method::GET, "/readyz", Scope::Public),
+    page("/openapi.json"),
+    page("/docs"),
+    page("/docs/"),
+    page("/docs/{*rest}"),
+];

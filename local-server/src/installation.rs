@@ -1,0 +1,83 @@
+//! Opens what the settings name.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use respaldo_adapters::doorbell::InProcessDoorbell;
+use respaldo_adapters::environment::EnvSecrets;
+use respaldo_adapters::events::TracingEvents;
+use respaldo_adapters::time::{SystemClock, SystemIds};
+use respaldo_adapters::{master_key, storage};
+use respaldo_core::engine::Toolbox;
+use respaldo_core::keyring::MasterKey;
+use respaldo_core::model::JobId;
+use respaldo_core::ports::Catalog as _;
+use respaldo_core::{App, Error, ErrorKind, Result};
+use respaldo_sqlite::SqliteCatalog;
+use tokio::sync::mpsc::Receiver;
+
+use crate::Settings;
+
+/// An opened catalog, storage and all the rest, and where the doorbell is heard.
+pub struct Installation {
+    /// What the use cases are given.
+    pub app: App,
+    /// The doorbell's rings.
+    pub rings: Receiver<JobId>,
+}
+
+impl Installation {
+    /// Opens the catalog (made with its key where there is none), storage, and the staging folder,
+    /// and checks that both can be written.
+    ///
+    /// # Errors
+    /// One line that names what cannot be used.
+    pub async fn open(settings: &Settings) -> Result<Self> {
+        let (catalog, key) = open_catalog(settings)?;
+        let storage = storage::open(&settings.storage)?;
+        prepare_staging(&settings.limits.staging)?;
+        catalog.check().await?;
+        storage.check().await.map_err(|error| error.with_field("storage"))?;
+        let (doorbell, rings) = InProcessDoorbell::new();
+        let app = App {
+            catalog: Arc::new(catalog),
+            storage,
+            secrets: Arc::new(EnvSecrets),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds),
+            doorbell: Arc::new(doorbell),
+            events: Arc::new(TracingEvents),
+            key: Arc::new(key),
+            toolbox: Arc::new(Toolbox::new(settings.path.clone()).with_distribution_folders()),
+            limits: Arc::new(settings.limits.clone()),
+        };
+        Ok(Self { app, rings })
+    }
+}
+
+/// A new catalog comes after its key, so that no catalog ever stands without one; an existing file is
+/// first asked whether it is a catalog at all.
+fn open_catalog(settings: &Settings) -> Result<(SqliteCatalog, MasterKey)> {
+    let file = &settings.catalog;
+    let exists = fs::metadata(file).is_ok_and(|metadata| metadata.len() > 0);
+    let key = || {
+        let key_file = settings.data().join("master.key");
+        master_key::load(settings.master_key.as_ref(), &key_file, exists, &SystemIds)
+    };
+    if exists {
+        let catalog = SqliteCatalog::open(file)?;
+        return Ok((catalog, key()?));
+    }
+    let key = key()?;
+    Ok((SqliteCatalog::open(file)?, key))
+}
+
+fn prepare_staging(folder: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        let why = format!("{}: {error}", folder.display());
+        Error::new(ErrorKind::Storage, "prepare the staging folder", why)
+            .with_mend("check that the folder beside the catalog can be written")
+    })
+}

@@ -1,0 +1,8 @@
+//! The API as its callers see it: every function behind its routes, in this process, over a real
+//! catalog and real storage. Each file is named by what stands in its URLs.
+
+mod access;
+mod backups;
+mod databases;
+mod pages;
+mod support;

@@ -1,0 +1,94 @@
+//! An installation whose routes are called in this process.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use respaldo_api::access::{Guard, Hosts, Keys};
+use respaldo_local_server::functions;
+use respaldo_testkit::app::TestApp;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {:?}", self.bytes))
+    }
+
+    /// A header's text.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {:?}", self.headers)).to_str().unwrap()
+    }
+
+    /// Panics unless this is a problem of that status about that field.
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16, field: Option<&str>) {
+        assert_eq!(self.status.as_u16(), status, "{:?}", self.bytes);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let body = self.json();
+        assert_eq!(body["status"], status);
+        assert_eq!(body["field"].as_str(), field, "{body}");
+    }
+}
+
+/// An installation behind its routes.
+pub(crate) struct Host {
+    pub(crate) test: TestApp,
+    router: Router,
+}
+
+impl Host {
+    /// Without keys, as on one's own machine.
+    pub(crate) fn open() -> Self {
+        Self::guarded(Guard::Open(Hosts::Loopback))
+    }
+
+    /// With these keys for admin, restore and delete.
+    pub(crate) fn with_keys(admin: &str, restore: &str, delete: &str) -> Self {
+        Self::guarded(Guard::Keys(Keys::new(Some(admin), Some(restore), Some(delete)).unwrap()))
+    }
+
+    fn guarded(guard: Guard) -> Self {
+        let test = TestApp::new();
+        let router = respaldo_api::router(functions(), test.app.clone(), guard);
+        Self { test, router }
+    }
+
+    /// Sends a request; JSON bodies get their media type.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost:8000");
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.into()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], Body::empty()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, &[], body.to_string()).await
+    }
+}
