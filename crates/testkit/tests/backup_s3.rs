@@ -81,7 +81,10 @@ async fn a_request_that_fails_leaves_nothing_and_the_next_attempt_succeeds() {
         let database = large(&test).await;
         let job = backup::request(&test.app, database.id, None).await.unwrap();
         server.fail(When::nth(operation, n), fault);
-        assert_eq!(test.run(job.id).await.unwrap(), Ran::Queued, "{shown}");
+        // A lost answer to the completion is made good by looking at the object.
+        let looked = (operation, fault) == (Operation::CompleteUpload, Fault::LoseResponse);
+        let expected = if looked { Ran::Ended } else { Ran::Queued };
+        assert_eq!(test.run(job.id).await.unwrap(), expected, "{shown}");
         assert_eq!((server.open_uploads(), server.leftover_parts()), (0, 0), "{shown}");
         let job = test.run_to_end(job.id).await;
         assert_eq!(job.status, Status::Succeeded, "{shown}: {:?}", job.error);
