@@ -180,8 +180,7 @@ impl Installation {
         })
         .with_tools(tools.path());
         let fields = json!({
-            "name": "big", "engine": "postgres", "host": "127.0.0.1", "username": "u",
-            "password": "p", "database_name": "big", "compression": "none",
+            "name": "big", "engine": "postgres", "host": "127.0.0.1", "database_name": "big", "compression": "none",
         });
         let database = test.register(fields).await;
         Self { test, database, _tools: tools }
