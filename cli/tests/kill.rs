@@ -8,14 +8,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use respaldo_testkit::host::{command, eventually, run};
+use respaldo_testkit::postgres::Postgres;
 use respaldo_testkit::respaldo::Respaldo;
 use respaldo_testkit::sqlite;
 use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_respaldo");
 const KILLS: u64 = 100;
-/// Leases are short here, so that the survivors need not wait.
-const CONFIG: &str = "server: {lease_seconds: 2}\nglobal: {max_parallel_jobs: 2}\ndatabases: []\n";
+/// Leases are short here and places many, so that the survivors need not wait.
+const CONFIG: &str = "server: {lease_seconds: 2}\nglobal: {max_parallel_jobs: 4}\ndatabases: []\n";
 
 /// A small generator, so that a failing run can be repeated.
 struct Random(u64);
@@ -33,23 +34,41 @@ async fn a_hundred_kills_leave_no_false_success_no_orphan_and_no_job_without_an_
     let path = folder.path().join("data/shop.db");
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     sqlite::sample(&path);
-    let filler = "CREATE TABLE filler AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
+    let filler = "CREATE TABLE filler AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) \
         SELECT i, randomblob(2000) AS noise FROM n";
     sqlite::open(&path).execute_batch(filler).unwrap();
+    let server = Postgres::shared();
+    let source = server.fresh_database("killed");
+    server.sample_schema(&source);
+    server.psql(
+        &source,
+        "CREATE TABLE noise AS SELECT n, repeat(md5(n::text), 60) FROM generate_series(1, 2500) n",
+    );
     let mut respaldo = Respaldo::new(BINARY, folder.path(), CONFIG).start().await;
     let body = json!({"name": "shop", "engine": "sqlite", "database_name": "data/shop.db"});
+    let (status, database) = respaldo.post("/databases", &body).await;
+    assert_eq!(status, 201, "{database}");
+    let body = json!({"name": "killed", "engine": "postgres", "host": server.host(), "port": server.port(),
+        "database_name": source, "compression": "zstd",
+        "credentials": {"username": server.user(), "password": server.password()}});
     let (status, database) = respaldo.post("/databases", &body).await;
     assert_eq!(status, 201, "{database}");
 
     let seed = u64::from(std::process::id());
     println!("seed {seed}");
     let mut random = Random(seed);
-    for _ in 0..KILLS {
-        let (status, queued) = respaldo.post("/backups", &json!({"database_id": 1})).await;
+    let mut read = BTreeSet::new();
+    for n in 0..KILLS {
+        let (status, queued) = respaldo.post("/backups", &json!({"database_id": 1 + n % 2})).await;
         assert_eq!(status, 202, "{queued}");
-        tokio::time::sleep(Duration::from_millis(random.below(250))).await;
+        let path = format!("/backups/{}", queued["id"].as_str().unwrap());
+        while respaldo.read(&path).await.1["status"] == "queued" {
+            tokio::task::yield_now().await;
+        }
+        // The moment itself is what this test draws at random; it waits for nothing.
+        tokio::time::sleep(Duration::from_millis(random.below(150))).await;
         respaldo.kill();
-        assert_succeeded_are_true(folder.path());
+        assert_succeeded_are_true(folder.path(), &mut read);
         respaldo.restart().await;
     }
 
@@ -67,9 +86,14 @@ async fn a_hundred_kills_leave_no_false_success_no_orphan_and_no_job_without_an_
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     assert_eq!(backups.len() as u64, KILLS);
-    let succeeded = assert_succeeded_are_true(folder.path());
+    let succeeded = assert_succeeded_are_true(folder.path(), &mut BTreeSet::new());
     assert_eq!(succeeded, backups.iter().filter(|backup| backup["status"] == "succeeded").count());
     assert!(succeeded > 0);
+    let (_, jobs) = respaldo.read("/jobs?limit=1000").await;
+    let interrupted =
+        jobs.as_array().unwrap().iter().filter(|job| job["attempts"].as_u64() > Some(1)).count();
+    println!("{interrupted} of {KILLS} kills met a running backup; {succeeded} backups succeeded");
+    assert!(interrupted > 20, "only {interrupted} kills met a running backup");
 
     // One sweep later nothing lies in storage or staging but what succeeded.
     let expected = expected_files(&backups);
@@ -81,8 +105,8 @@ async fn a_hundred_kills_leave_no_false_success_no_orphan_and_no_job_without_an_
 }
 
 /// Reads the catalog with nothing of ours: each succeeded backup's file must be there, digest-true and
-/// readable. Answers how many there are.
-fn assert_succeeded_are_true(folder: &Path) -> usize {
+/// readable. Those in `read` have been looked at before. Answers how many there are.
+fn assert_succeeded_are_true(folder: &Path, read: &mut BTreeSet<String>) -> usize {
     let catalog = rusqlite::Connection::open_with_flags(
         folder.join("data/catalog.db"),
         rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -97,6 +121,9 @@ fn assert_succeeded_are_true(folder: &Path) -> usize {
         let job: Value = serde_json::from_str(document).unwrap();
         let artifact = &job["work"]["dump"]["artifact"];
         let key = artifact["volumes"][0]["key"].as_str().unwrap();
+        if !read.insert(key.to_owned()) {
+            continue;
+        }
         let file = folder.join("data/backups").join(key);
         let mut sha256sum = command("sha256sum");
         sha256sum.arg(&file);

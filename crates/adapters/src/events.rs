@@ -18,6 +18,7 @@ impl Events for TracingEvents {
             Event::DatabaseRemoved(database) => of_database(&database, "database removed"),
             Event::JobEnded(job) => of_job(&job),
             Event::TickFailed(error) => tracing::error!(%error, "tick failed"),
+            Event::StorageRefused(error) => tracing::error!(%error, "storage refused"),
             _ => tracing::info!("something happened that this version has no words for"),
         }
         Ok(())

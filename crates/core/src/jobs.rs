@@ -6,7 +6,7 @@ use crate::ports::{Event, LogEntry};
 use crate::{Error, ErrorKind, Result};
 
 /// How often a change is applied anew to a record that others keep changing.
-const MOST_CONFLICTS: usize = 20;
+pub(crate) const MOST_CONFLICTS: usize = 20;
 
 /// One job, or `NotFound`.
 pub async fn get(app: &App, id: JobId) -> Result<Job> {

@@ -16,9 +16,14 @@ pub fn attempt_prefix(database: DatabaseUid, backup: JobId, attempt: u32) -> Str
     format!("{}{attempt}/", backup_prefix(database, backup))
 }
 
+/// The folder of all backups of one database, with its trailing slash.
+pub fn database_prefix(database: DatabaseUid) -> String {
+    format!("backups/{database}/")
+}
+
 /// The folder of one backup, with its trailing slash.
 pub fn backup_prefix(database: DatabaseUid, backup: JobId) -> String {
-    format!("backups/{database}/{backup}/")
+    format!("{}{backup}/", database_prefix(database))
 }
 
 /// The key of an artifact's volume, counted from 1.

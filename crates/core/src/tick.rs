@@ -79,8 +79,14 @@ async fn attend_job(app: &App, job: Job, now: Timestamp, ticked: &mut Ticked) ->
 async fn attend_database(app: &App, database: Database, now: Timestamp, ticked: &mut Ticked) -> Result<()> {
     let mut database = database;
     if database.definition_stale {
-        database = definition::write(app, database).await?;
-        ticked.defined += 1;
+        match definition::write(app, database.clone()).await {
+            Ok(written) => {
+                database = written;
+                ticked.defined += 1;
+            }
+            // Its schedule does not wait for that.
+            Err(e) => tell(app, e.within(&format!("database {}", database.id))).await?,
+        }
     }
     if database.settings.enabled && database.next_due_at.is_some_and(|due| due <= now) {
         ticked.due += start_due(app, database, now).await?;

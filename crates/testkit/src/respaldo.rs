@@ -21,6 +21,8 @@ pub struct Respaldo {
     folder: PathBuf,
     port: u16,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
+    small_disk: Option<(PathBuf, u32)>,
     process: Option<Child>,
     client: Client,
 }
@@ -42,6 +44,8 @@ impl Respaldo {
             folder: folder.to_owned(),
             port: free_port(),
             environment: Vec::new(),
+            arguments: Vec::new(),
+            small_disk: None,
             process: None,
             client: Client::new(),
         }
@@ -53,11 +57,40 @@ impl Respaldo {
         self
     }
 
+    /// Adds an argument to `respaldo serve`.
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Puts a disk of so many MiB under one of its folders, in a mount namespace that only it sees.
+    pub fn with_small_disk(mut self, folder: &str, mebibytes: u32) -> Self {
+        let folder = self.folder.join(folder);
+        fs::create_dir_all(&folder).expect("the folder can be made");
+        self.small_disk = Some((folder, mebibytes));
+        self
+    }
+
+    /// A path of its folder as the server itself sees it.
+    pub fn seen_by_server(&self, path: &str) -> PathBuf {
+        let folder = self.folder.canonicalize().expect("the folder is there");
+        PathBuf::from(format!("/proc/{}/root{}/{path}", self.pid(), folder.display()))
+    }
+
+    fn program(&self) -> Command {
+        let Some((folder, mebibytes)) = &self.small_disk else { return host::command(&self.binary) };
+        let mut command = host::command("unshare");
+        let mount = format!("mount -t tmpfs -o size={mebibytes}m tmpfs \"$0\" && exec \"$@\"");
+        command.args(["--map-root-user", "--mount", "bash", "-c", &mount]).arg(folder).arg(&self.binary);
+        command
+    }
+
     /// The command that starts it.
     pub fn command(&self) -> Command {
-        let mut command = host::command(&self.binary);
+        let mut command = self.program();
         command.current_dir(&self.folder).args(["serve", "--config", "config.yaml", "--listen"]);
         command.arg(format!("127.0.0.1:{}", self.port));
+        command.args(&self.arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null());
         command

@@ -18,11 +18,13 @@ pub(super) struct Finished {
 
 /// Looks for a finished attempt before the current one. If there is none, what those attempts left is
 /// removed.
-pub(super) async fn adopt_or_clean(app: &App, job: &Job) -> Result<Option<Finished>> {
-    let earlier: Vec<u32> =
-        job.attempts.litter.iter().copied().filter(|attempt| *attempt < job.attempts.current).collect();
-    for attempt in earlier.iter().rev() {
-        if let Some(manifest) = manifest::find_complete(app, job, *attempt).await? {
+///
+/// They are condemned in the catalog first: else a worker that was stopped between looking and removing
+/// could remove what another has found whole and committed since. They stay on the sweep's list, because
+/// their workers may only be slow.
+pub(super) async fn adopt_or_clean(app: &App, job: &Job, fence: u64) -> Result<Option<Finished>> {
+    for attempt in job.adoptable() {
+        if let Some(manifest) = manifest::find_complete(app, job, attempt).await? {
             let keys: Vec<String> =
                 manifest.artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
             app.storage.show(&keys).await?;
@@ -32,13 +34,14 @@ pub(super) async fn adopt_or_clean(app: &App, job: &Job) -> Result<Option<Finish
             }));
         }
     }
+    let current = job.attempts.current;
+    let earlier: Vec<u32> = job.attempts.litter.range(..current).copied().collect();
+    if earlier.is_empty() {
+        return Ok(None);
+    }
+    jobs::update(app, job.id, |job| job.condemn_earlier(fence)).await?;
     for attempt in earlier {
         sweep::remove_attempt(app, job, attempt).await?;
-        jobs::update(app, job.id, |job| {
-            job.swept(attempt);
-            Ok(())
-        })
-        .await?;
     }
     Ok(None)
 }

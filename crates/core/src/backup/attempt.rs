@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{engine_of, manifest};
 use crate::app::App;
 use crate::engine::{Engine, Meter, Observed, RawSink, Source};
+use crate::jobs;
 use crate::keys;
 use crate::model::{Artifact, Job, Manifest};
 use crate::seal::{Piece, SealPlan, SealReader, Sealed, seal};
 use crate::storage::Upload;
 use crate::{Error, ErrorKind, Result};
 
-/// Of a job's memory, this part is for sealing; uploads take three eighths, the rest is for pipes,
+/// Of a job's memory, this part is for sealing; uploads take half at most, the rest is for pipes,
 /// the observer and the allocator.
 const SEALING_SHARE: usize = 4;
 
@@ -87,11 +88,25 @@ impl Attempt<'_> {
         let keys: Vec<String> = artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
         let manifest = manifest::describe(self.job, self.name, artifact, observed, self.app.now())?;
         let bytes = manifest.encode(&self.app.key)?;
+        self.check_still_ours().await?;
         self.app.storage.show(&keys).await?;
         let key = keys::manifest(self.job.database_uid, self.job.id, self.job.attempts.current);
         self.published.store(true, Ordering::SeqCst);
         self.app.storage.put(&key, bytes).await?;
         Ok(manifest)
+    }
+
+    /// Spares a worker that was stopped for a while from publishing what others have given up. It only
+    /// makes that rarer: the fence at the commit decides.
+    async fn check_still_ours(&self) -> Result<()> {
+        match jobs::get(self.app, self.job.id).await {
+            Ok(job) => job.check_fence(self.job.fence),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                Err(Error::new(ErrorKind::Fenced, "hold a job", e.message()))
+            }
+            // A catalog that cannot answer now is no reason to throw a whole dump away.
+            Err(_) => Ok(()),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::databases;
 use crate::engine;
 use crate::jobs;
 use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId};
-use crate::ports::{Cursor, JobFilter, Totals};
+use crate::ports::{Cursor, Event, JobFilter, Totals};
 use crate::{Error, Result};
 
 /// Asks for a manual backup of a database. `id` is the job's, when the caller has already chosen it;
@@ -42,7 +42,10 @@ pub async fn request(app: &App, database: DatabaseId, id: Option<JobId>) -> Resu
     if !app.catalog.create_job(&job).await? {
         return jobs::get(app, id).await;
     }
-    app.doorbell.ring(id).await?;
+    // The backup is queued, whoever hears of it; a tick rings again.
+    if let Err(e) = app.doorbell.ring(id).await {
+        app.events.publish(Event::TickFailed(e.within("wake a worker"))).await?;
+    }
     Ok(job)
 }
 

@@ -97,7 +97,11 @@ async fn in_place(app: &App, id: JobId, worker: &Worker, place: &Place) -> Resul
     };
     let running = Running { app, worker, place, id, fence };
     match running.work(&job).await {
-        Err(e) if e.kind() == ErrorKind::Fenced => Ok(Ran::NotOurs),
+        // Somebody else has the job, or it was deleted.
+        Err(e) if matches!(e.kind(), ErrorKind::Fenced | ErrorKind::NotFound) => {
+            sweep::disown(app, &job, job.attempts.current).await?;
+            Ok(Ran::NotOurs)
+        }
         ran => ran,
     }
 }
@@ -116,9 +120,10 @@ impl Running<'_> {
         if job.cancel_requested {
             return self.end(Job::cancelled).await;
         }
-        match adopt::adopt_or_clean(self.app, job).await {
+        match adopt::adopt_or_clean(self.app, job, self.fence).await {
             Ok(Some(finished)) => return self.commit(finished).await,
             Ok(None) => {}
+            Err(e) if e.kind() == ErrorKind::Fenced => return Err(e),
             Err(e) => return self.failed(e.within("look at earlier attempts")).await,
         }
         if job.is_exhausted() {

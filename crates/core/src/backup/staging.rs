@@ -5,9 +5,16 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use jiff::{SignedDuration, Timestamp};
+use ulid::Ulid;
+
 use crate::app::App;
 use crate::model::{Job, JobId, Status};
 use crate::{Error, ErrorKind, Result};
+
+const PROBE: &str = "probe-";
+/// A probe's folder holds a password file; one as old as this was left behind.
+const LONGEST_PROBE: SignedDuration = SignedDuration::from_mins(10);
 
 /// A folder that is removed, with all in it, when this is dropped.
 pub(crate) struct Staging(PathBuf);
@@ -20,7 +27,7 @@ impl Staging {
 
     /// Makes a folder for something that is no job (a probe).
     pub(crate) fn for_probe(app: &App) -> Result<Self> {
-        Self::at(app, &format!("probe-{}", app.ids.ulid(app.now())))
+        Self::at(app, &format!("{PROBE}{}", app.ids.ulid(app.now())))
     }
 
     fn at(app: &App, name: &str) -> Result<Self> {
@@ -61,12 +68,8 @@ pub(crate) async fn sweep(app: &App) -> Result<usize> {
     let mut removed = 0;
     for entry in entries {
         let folder = entry.map_err(told)?.path();
-        let Some((id, attempt)) = folder.file_name().and_then(|name| name.to_str()).and_then(attempt_of)
-        else {
-            continue;
-        };
-        let job = app.catalog.job(id).await?;
-        if !job.is_some_and(|job| is_live(app, &job, attempt)) {
+        let Some(name) = folder.file_name().and_then(|name| name.to_str()) else { continue };
+        if is_abandoned(app, name).await? {
             match std::fs::remove_dir_all(&folder) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(told(e)),
                 _ => removed += 1,
@@ -74,6 +77,21 @@ pub(crate) async fn sweep(app: &App) -> Result<usize> {
         }
     }
     Ok(removed)
+}
+
+/// Whether a folder is ours and nobody is at work in it any more.
+async fn is_abandoned(app: &App, name: &str) -> Result<bool> {
+    if let Some(begun) = probe_begun(name) {
+        return Ok(app.now().duration_since(begun) > LONGEST_PROBE);
+    }
+    let Some((id, attempt)) = attempt_of(name) else { return Ok(false) };
+    let job = app.catalog.job(id).await?;
+    Ok(!job.is_some_and(|job| is_live(app, &job, attempt)))
+}
+
+fn probe_begun(name: &str) -> Option<Timestamp> {
+    let id = Ulid::from_string(name.strip_prefix(PROBE)?).ok()?;
+    Timestamp::from_millisecond(i64::try_from(id.timestamp_ms()).ok()?).ok()
 }
 
 fn attempt_of(name: &str) -> Option<(JobId, u32)> {

@@ -8,24 +8,53 @@ use crate::app::App;
 use crate::jobs;
 use crate::keys;
 use crate::model::{Job, Status};
+use crate::ports::Event;
 use crate::{ErrorKind, Result};
 
-/// Removes the leftovers of every attempt of an ended job that did not commit. Answers how many
-/// attempts.
+/// Removes the leftovers of every attempt of an ended job that did not commit, when that is due.
+/// Answers how many attempts.
 pub(crate) async fn sweep(app: &App, job: &Job) -> Result<usize> {
-    if !job.status.is_terminal() {
+    let now = app.now();
+    if !job.sweep_is_due(now) {
         return Ok(0);
     }
-    let litter: Vec<u32> = job.attempts.litter.iter().copied().collect();
-    for attempt in &litter {
+    let litter = &job.attempts.litter;
+    for attempt in litter {
         remove_attempt(app, job, *attempt).await?;
-        jobs::update(app, job.id, |job| {
-            job.swept(*attempt);
-            Ok(())
-        })
-        .await?;
     }
-    Ok(litter.len())
+    let swept = jobs::update(app, job.id, |job| {
+        job.swept_after_end(litter, now);
+        Ok(())
+    });
+    match swept.await {
+        // Deleted in the meantime, with all that belonged to it.
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(litter.len()),
+        swept => swept.map(|_| litter.len()),
+    }
+}
+
+/// Settles what an attempt may have written after its job was taken from it. Whoever has the job now
+/// may be adopting the attempt, so it is removed only where that is ruled out, and else left on the
+/// job's list.
+pub(super) async fn disown(app: &App, job: &Job, attempt: u32) -> Result<()> {
+    let mut ours = true;
+    let confessed = jobs::update(app, job.id, |job| {
+        ours = job.confess(attempt);
+        Ok(())
+    });
+    match confessed.await {
+        Err(e) if e.kind() == ErrorKind::NotFound => remove_attempt(app, job, attempt).await,
+        Ok(job) if ours => sweep(app, &job).await.map(drop),
+        confessed => confessed.map(drop),
+    }
+}
+
+/// Tells what storage refused and nothing stopped for.
+async fn complain(app: &App) -> Result<()> {
+    match app.storage.complaint() {
+        Some(refusal) => app.events.publish(Event::StorageRefused(refusal)).await,
+        None => Ok(()),
+    }
 }
 
 /// Removes all that one attempt put into storage: the name that people see, then manifest, then
@@ -33,9 +62,16 @@ pub(crate) async fn sweep(app: &App, job: &Job) -> Result<usize> {
 pub(super) async fn remove_attempt(app: &App, job: &Job, attempt: u32) -> Result<()> {
     let folder = keys::attempt_prefix(job.database_uid, job.id, attempt);
     let keys = app.storage.list(&folder).await?;
+    if let Some(name) = &job.backup().name {
+        // The volumes that are there, and the one that was on its way.
+        for number in 1..=keys.len() + 1 {
+            let key = keys::volume(job.database_uid, job.id, attempt, name, number);
+            app.storage.abort_unfinished(&key).await?;
+        }
+    }
     app.storage.hide(&keys).await?;
     app.storage.delete_below(&folder).await?;
-    Ok(())
+    complain(app).await
 }
 
 /// Goes on with a deletion. True when the backup is gone; false while a reader holds it.
@@ -46,6 +82,9 @@ pub(crate) async fn finish_deletion(app: &App, job: &Job) -> Result<bool> {
     let readers = app.catalog.live_leases(&super::download::lease_prefix(job.id), app.now()).await?;
     if !readers.is_empty() {
         return Ok(false);
+    }
+    for attempt in &job.attempts.litter {
+        remove_attempt(app, job, *attempt).await?;
     }
     let folder = keys::backup_prefix(job.database_uid, job.id);
     let keys = app.storage.list(&folder).await?;

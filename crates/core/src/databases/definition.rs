@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::jobs;
 use crate::keys;
 use crate::model::{Credentials, Database, DatabaseId, DatabaseUid, Settings};
 use crate::{Error, ErrorKind, Result};
@@ -25,8 +26,28 @@ pub struct Definition {
 }
 
 /// Writes the definition and marks it as fresh. A failure leaves it marked as stale, and a tick tries
-/// again.
-pub(crate) async fn write(app: &App, database: Database) -> Result<Database> {
+/// again. Answers the newest record.
+pub(crate) async fn write(app: &App, mut database: Database) -> Result<Database> {
+    for _ in 0..jobs::MOST_CONFLICTS {
+        put(app, &database).await?;
+        let fresh = Database { definition_stale: false, ..database.clone() };
+        match app.catalog.update_database(&fresh).await {
+            Err(e) if e.kind() == ErrorKind::Conflict => {}
+            updated => return updated,
+        }
+        // Changed in the meantime, and perhaps already written by whoever changed it: then what was
+        // just written lies over something newer.
+        match app.catalog.database(database.id).await? {
+            Some(newer) => database = newer,
+            None => return withdraw(app, database).await,
+        }
+    }
+    let id = database.id;
+    Err(Error::conflict("write a definition", format!("database {id} changes too often"))
+        .with_retryable(true))
+}
+
+async fn put(app: &App, database: &Database) -> Result<()> {
     let definition = Definition {
         format: 1,
         uid: database.uid,
@@ -37,15 +58,13 @@ pub(crate) async fn write(app: &App, database: Database) -> Result<Database> {
     };
     let json =
         serde_json::to_vec_pretty(&definition).map_err(|e| Error::internal("write a definition", e))?;
-    app.storage.put(&keys::definition(database.uid), json).await?;
-    let mut fresh = Database { definition_stale: false, ..database };
-    match app.catalog.update_database(&fresh).await {
-        Ok(updated) => Ok(updated),
-        // Changed in the meantime: whoever changed it writes it again.
-        Err(e) if e.kind() == ErrorKind::Conflict => {
-            fresh.definition_stale = true;
-            Ok(fresh)
-        }
-        Err(e) => Err(e),
+    app.storage.put(&keys::definition(database.uid), json).await
+}
+
+/// Takes back what was written of a database that was removed in the meantime, unless it kept backups.
+async fn withdraw(app: &App, database: Database) -> Result<Database> {
+    if app.storage.list(&keys::database_prefix(database.uid)).await?.is_empty() {
+        app.storage.delete(&keys::definition(database.uid)).await?;
     }
+    Ok(database)
 }

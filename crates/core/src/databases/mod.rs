@@ -17,7 +17,7 @@ use crate::backup::staging::Staging;
 use crate::engine::{self, JobLog, Probe, Source};
 use crate::jobs;
 use crate::keys;
-use crate::model::{Credentials, Database, DatabaseId, DatabaseUid, EngineKind, Job, Settings};
+use crate::model::{Credentials, Database, DatabaseId, DatabaseUid, EngineKind, Job, Settings, Status};
 use crate::ports::{Cursor, Event, JobFilter, NewDatabase};
 use crate::schedule::Schedule;
 use crate::{Error, ErrorKind, Result};
@@ -154,18 +154,34 @@ pub async fn list(app: &App, after: Option<DatabaseId>, limit: usize) -> Result<
 }
 
 /// Changes fields of a database. The running backup, if any, keeps the policy that it began with.
+///
+/// Changes of different fields that come at once are all made: none is lost, none is refused.
 pub async fn change(app: &App, id: DatabaseId, change: Change) -> Result<Database> {
-    let old = get(app, id).await?;
+    let updated = change_record(app, id, &change).await?;
+    app.events.publish(Event::DatabaseChanged(Box::new(updated.clone()))).await?;
+    define(app, updated).await
+}
+
+async fn change_record(app: &App, id: DatabaseId, change: &Change) -> Result<Database> {
+    for _ in 0..jobs::MOST_CONFLICTS {
+        let new = changed(app, get(app, id).await?, change)?;
+        match app.catalog.update_database(&new).await {
+            Err(e) if e.kind() == ErrorKind::Conflict => {}
+            done => return done,
+        }
+    }
+    Err(Error::conflict("change a database", format!("database {id} changes too often")).with_retryable(true))
+}
+
+fn changed(app: &App, old: Database, change: &Change) -> Result<Database> {
     let settings = validate(old.settings.patched(&change.fields)?, &app.limits)?;
     refuse_unbuilt(&settings)?;
-    guard_change(&old, &settings, &change)?;
+    guard_change(&old, &settings, change)?;
     let mut new = with_settings(old, settings, app.now())?;
     if let Some(login) = &change.login {
         new.credentials = credentials::seal(app, new.uid, login)?;
     }
-    let updated = app.catalog.update_database(&new).await?;
-    app.events.publish(Event::DatabaseChanged(Box::new(updated.clone()))).await?;
-    define(app, updated).await
+    Ok(new)
 }
 
 /// The record with new settings, its due time computed anew when its schedule changed.
@@ -227,14 +243,44 @@ pub async fn remove(app: &App, id: DatabaseId, fate: Option<BackupsFate>) -> Res
                 .with_mend("say what becomes of them: ?backups=keep or ?backups=delete"));
         }
         Some(BackupsFate::Delete) => delete_all(app, &backups).await?,
-        _ => {}
+        _ => cancel_waiting(app, &backups).await?,
     }
-    app.catalog.delete_database(&database).await?;
     // With backups that stay, the definition stays too: a rebuilt catalog needs it to place them.
-    if backups.is_empty() || fate == Some(BackupsFate::Delete) {
-        app.storage.delete(&keys::definition(database.uid)).await?;
-    }
+    let forget = backups.is_empty() || fate == Some(BackupsFate::Delete);
+    let database = delete_record(app, database, forget).await?;
     app.events.publish(Event::DatabaseRemoved(Box::new(database))).await
+}
+
+/// Removes the record, and before it the definition if that shall go: marked as stale, so that a tick
+/// writes it again should the record stay after all.
+async fn delete_record(app: &App, mut database: Database, forget: bool) -> Result<Database> {
+    for _ in 0..jobs::MOST_CONFLICTS {
+        if forget {
+            database.definition_stale = true;
+            match app.catalog.update_database(&database).await {
+                Err(e) if e.kind() == ErrorKind::Conflict => {
+                    database = get(app, database.id).await?;
+                    continue;
+                }
+                marked => database = marked?,
+            }
+            app.storage.delete(&keys::definition(database.uid)).await?;
+        }
+        match app.catalog.delete_database(&database).await {
+            Err(e) if e.kind() == ErrorKind::Conflict => database = get(app, database.id).await?,
+            deleted => return deleted.map(|()| database),
+        }
+    }
+    let id = database.id;
+    Err(Error::conflict("remove a database", format!("database {id} changes too often")).with_retryable(true))
+}
+
+/// Backups that wait have nothing left to dump.
+async fn cancel_waiting(app: &App, backups: &[Job]) -> Result<()> {
+    for job in backups.iter().filter(|job| job.status == Status::Queued) {
+        jobs::cancel(app, job.id).await?;
+    }
+    Ok(())
 }
 
 async fn all_backups(app: &App, id: DatabaseId) -> Result<Vec<Job>> {
@@ -255,10 +301,7 @@ async fn delete_all(app: &App, backups: &[Job]) -> Result<()> {
     let now = app.now();
     for job in backups {
         jobs::update(app, job.id, |job| {
-            if !job.status.is_terminal()
-                && job.lease.is_none()
-                && job.status != crate::model::Status::Deleting
-            {
+            if !job.status.is_terminal() && job.lease.is_none() && job.status != Status::Deleting {
                 job.cancel(now)?;
             }
             job.delete()

@@ -30,6 +30,9 @@ use crate::{Error, ErrorKind, Result};
 const RING_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// The first retry waits this long; each further one twice as long.
 const FIRST_BACKOFF: SignedDuration = SignedDuration::from_secs(10);
+/// Leftovers that were swept are looked for once more after this long: a worker that was stopped, or a
+/// request that was under way to the store, may have written after the sweep.
+const SECOND_LOOK_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// No retry waits longer than this.
 const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(15);
 
@@ -127,6 +130,12 @@ pub struct Attempts {
     /// Attempts that did not commit and may have left bytes in storage: the sweep's work list.
     #[serde(default)]
     pub litter: BTreeSet<u32>,
+    /// Attempts before this one are never adopted: somebody may be removing what they left.
+    #[serde(default)]
+    pub adoptable_from: u32,
+    /// The litter of the ended job was swept once, and is swept for good from this time on.
+    #[serde(default)]
+    pub look_again_at: Option<Timestamp>,
 }
 
 /// One unit of work. For a dump, this record is the backup's too.
@@ -197,6 +206,8 @@ impl Job {
                 most: most_attempts,
                 not_before: None,
                 litter: BTreeSet::new(),
+                adoptable_from: 0,
+                look_again_at: None,
             },
             lease: None,
             fence: 0,
@@ -225,8 +236,8 @@ impl Job {
             Status::Queued => Some(self.attempts.not_before.unwrap_or(self.created_at + RING_AGAIN_AFTER)),
             Status::Running => Some(self.lease.as_ref().map_or(self.created_at, |lease| lease.expires_at)),
             Status::Deleting => Some(self.created_at),
-            _ if !self.attempts.litter.is_empty() => Some(self.created_at),
-            _ => None,
+            _ if self.attempts.litter.is_empty() => None,
+            _ => Some(self.attempts.look_again_at.unwrap_or(self.created_at)),
         }
     }
 
@@ -366,9 +377,53 @@ impl Job {
         self.attempts.failures >= self.attempts.most
     }
 
-    /// Records that an attempt left nothing in storage.
+    /// Records that an attempt has ended and left nothing in storage.
     pub fn swept(&mut self, attempt: u32) {
         self.attempts.litter.remove(&attempt);
+    }
+
+    /// Attempts before the current one that may be whole, newest first.
+    pub fn adoptable(&self) -> impl Iterator<Item = u32> {
+        let attempts = self.attempts.adoptable_from..self.attempts.current;
+        attempts.rev().filter(|attempt| self.attempts.litter.contains(attempt))
+    }
+
+    /// Gives up the attempts before the current one: from now on they may be removed, because nobody
+    /// adopts them any more.
+    pub fn condemn_earlier(&mut self, fence: u64) -> Result<()> {
+        self.check_fence(fence)?;
+        self.attempts.adoptable_from = self.attempts.current;
+        Ok(())
+    }
+
+    /// Whether the leftovers of an ended job are to be removed now.
+    pub fn sweep_is_due(&self, now: Timestamp) -> bool {
+        self.status.is_terminal()
+            && !self.attempts.litter.is_empty()
+            && self.attempts.look_again_at.is_none_or(|at| at <= now)
+    }
+
+    /// Records a sweep of these attempts of an ended job: the first leaves them under suspicion.
+    pub fn swept_after_end(&mut self, attempts: &BTreeSet<u32>, now: Timestamp) {
+        match self.attempts.look_again_at {
+            None => self.attempts.look_again_at = Some(now + SECOND_LOOK_AFTER),
+            Some(at) if at > now => {}
+            Some(_) => {
+                self.attempts.litter.retain(|attempt| !attempts.contains(attempt));
+                self.attempts.look_again_at = None;
+            }
+        }
+    }
+
+    /// Records that an attempt which had lost its lease may have written since. False when it was
+    /// adopted and committed: then its bytes are the backup's.
+    pub fn confess(&mut self, attempt: u32) -> bool {
+        if self.backup().artifact.as_ref().is_some_and(|artifact| artifact.attempt == attempt) {
+            return false;
+        }
+        self.attempts.litter.insert(attempt);
+        self.attempts.look_again_at = None;
+        true
     }
 
     /// Gives the lease back without having failed: the job waits in the queue for another worker.

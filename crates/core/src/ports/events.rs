@@ -19,6 +19,8 @@ pub enum Event {
     JobEnded(Box<Job>),
     /// A tick met a failure that belongs to no single job.
     TickFailed(Error),
+    /// Storage refuses something that nothing stops for but somebody should know of, with the mend.
+    StorageRefused(Error),
 }
 
 /// Takes events. They are told after the fact, so a failure here undoes nothing.

@@ -1,12 +1,18 @@
 //! What local disk needs beside OpenDAL: folders fsynced, and artifacts shown under their names.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::{Error, ErrorKind, Result};
+
+/// A small object is written in far less time.
+const OLD: Duration = Duration::from_secs(3600);
 
 /// The root folder of storage on local disk.
 #[derive(Clone, Debug)]
@@ -36,6 +42,14 @@ impl LocalDisk {
             Ok(())
         })
         .await
+    }
+
+    /// Makes a small object's name durable, and removes what died half-way to it long ago.
+    pub(super) async fn finish_put(&self, key: &str) -> Result<()> {
+        let owned = key.to_owned();
+        let removed = self.run("remove a half-written object", move |root| remove_old_partials(root, &owned));
+        removed.await?;
+        self.sync_folders(key).await
     }
 
     /// Links an artifact's file into the root, under its own name.
@@ -103,6 +117,37 @@ impl LocalDisk {
                 .with_mend("check that the folder exists, has room and may be written")
         })
     }
+}
+
+/// A name beside `key` that nobody else uses.
+pub(super) fn partial(key: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    // Process ids are alike in containers; the seeds of hash maps are not.
+    let random = RandomState::new().hash_one(NEXT.fetch_add(1, Ordering::Relaxed));
+    format!("{key}.{random:016x}.partial")
+}
+
+fn remove_old_partials(root: &Path, key: &str) -> io::Result<()> {
+    let object = root.join(key);
+    let (Some(folder), beginning) = (object.parent(), format!("{}.", name_of(key))) else { return Ok(()) };
+    let written = object.metadata()?.modified()?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_partial =
+            name.to_str().is_some_and(|name| name.starts_with(&beginning) && name.ends_with(".partial"));
+        if !is_partial {
+            continue;
+        }
+        // Whoever is still writing it finds it gone and tries again.
+        match entry.metadata().and_then(|metadata| metadata.modified()) {
+            Ok(modified) if written.duration_since(modified).is_ok_and(|age| age > OLD) => {
+                fs::remove_file(entry.path())?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn name_of(key: &str) -> &str {

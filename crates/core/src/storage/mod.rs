@@ -7,16 +7,20 @@
 
 mod error;
 mod local;
+mod unfinished;
 mod upload;
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use opendal::Operator;
 
 use self::local::LocalDisk;
+use self::unfinished::Unfinished;
+pub use self::unfinished::UnfinishedUploads;
 pub use self::upload::Upload;
 use crate::model::Artifact;
 use crate::{Error, ErrorKind, Result};
@@ -40,7 +44,7 @@ pub struct Cut {
 
 impl Cut {
     /// The cut for a job that may hold `budget` bytes: parts of an eighth of it, of which at most
-    /// three exist at a time (two under way, one filling).
+    /// four exist at a time (two under way, one that waits for them, one filling), so half of it.
     pub fn for_budget(budget: usize) -> Self {
         let part_bytes = (budget / 8).max(SMALLEST_PART);
         let parts_at_once = if budget >= 64 * MIB { 2 } else { 1 };
@@ -59,6 +63,7 @@ impl Cut {
 pub struct Storage {
     operator: Operator,
     local: Option<LocalDisk>,
+    unfinished: Option<Unfinished>,
     most_parts: u64,
     location: String,
 }
@@ -67,13 +72,21 @@ impl Storage {
     /// Storage on any service of OpenDAL. `location` is what people are shown (a URL without
     /// secrets).
     pub fn new(operator: Operator, location: impl Into<String>) -> Self {
-        Self { operator, local: None, most_parts: MOST_PARTS, location: location.into() }
+        let location = location.into();
+        Self { operator, local: None, unfinished: None, most_parts: MOST_PARTS, location }
     }
 
     /// Storage on local disk: the operator's root must be `root`.
     pub fn on_local_disk(operator: Operator, root: PathBuf) -> Self {
         let location = format!("file://{}", root.display());
-        Self { operator, local: Some(LocalDisk::new(root)), most_parts: u64::from(u32::MAX), location }
+        let local = Some(LocalDisk::new(root));
+        Self { operator, local, unfinished: None, most_parts: u64::from(u32::MAX), location }
+    }
+
+    /// For a store that keeps the parts of uploads that a crash left open.
+    pub fn with_unfinished_uploads(mut self, uploads: Arc<dyn UnfinishedUploads>) -> Self {
+        self.unfinished = Some(Unfinished::new(uploads));
+        self
     }
 
     /// For a store that takes fewer parts than S3.
@@ -118,10 +131,11 @@ impl Storage {
             self.operator.write(key, bytes).await.map_err(explain)?;
             return Ok(());
         };
-        let partial = format!("{key}.partial");
+        // Two that write one key at once must not write into one file.
+        let partial = local::partial(key);
         self.operator.write(&partial, bytes).await.map_err(explain)?;
         self.operator.rename(&partial, key).await.map_err(explain)?;
-        local.sync_folders(key).await
+        local.finish_put(key).await
     }
 
     /// Reads a small object; none when it is not there. One longer than `most` bytes is refused.
@@ -173,9 +187,29 @@ impl Storage {
         }
     }
 
-    /// Removes everything below a folder, manifests first, so that at no instant a manifest stands
-    /// without its artifact.
+    /// Gives up the uploads of keys that begin with `prefix` and were never finished, whose parts no
+    /// listing shows; answers how many. A store that refuses this holds nothing up: see
+    /// [`Self::complaint`].
+    ///
+    /// Some stores (`MinIO` is one) find nothing below a folder, only the uploads of an exact key: who
+    /// knows the keys should ask for each.
+    pub async fn abort_unfinished(&self, prefix: &str) -> Result<usize> {
+        match &self.unfinished {
+            Some(unfinished) => unfinished.abort_below(prefix).await,
+            None => Ok(0),
+        }
+    }
+
+    /// What the store refuses although nothing stops for it, with the mend; each refusal once.
+    pub fn complaint(&self) -> Option<Error> {
+        self.unfinished.as_ref()?.complaint()
+    }
+
+    /// Removes everything below a folder: uploads that were never finished, then objects, manifests
+    /// first, so that at no instant a manifest stands without its artifact. Answers how many objects.
     pub async fn delete_below(&self, folder: &str) -> Result<usize> {
+        // First, so that none of them is completed behind the listing.
+        self.abort_unfinished(folder).await?;
         let mut keys = self.list(folder).await?;
         keys.sort_by_key(|key| !key.ends_with("/manifest.json"));
         for key in &keys {

@@ -72,6 +72,7 @@ impl Upload {
                 .with_retryable(true));
             }
         }
+        self.abort_strays().await?;
         Ok(self.done.clone())
     }
 
@@ -93,6 +94,15 @@ impl Upload {
             outcome = outcome.and(self.storage.delete(&key).await);
         }
         outcome
+    }
+
+    /// When the answer to the beginning of an upload is lost, it is begun a second time: the first one
+    /// stays behind the artifact, where no sweep would look.
+    async fn abort_strays(&self) -> Result<()> {
+        for volume in self.done.iter().filter(|volume| volume.size_bytes > self.cut.part_bytes as u64) {
+            self.storage.abort_unfinished(&volume.key).await?;
+        }
+        Ok(())
     }
 
     async fn volume(&mut self) -> Result<&mut OpenVolume> {
@@ -117,7 +127,11 @@ impl Upload {
 
     async fn close_volume(&mut self) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        open.writer.close().await.map_err(|e| error::explain("close an artifact", &e))?;
+        if let Err(e) = open.writer.close().await
+            && !arrived(&self.storage, open).await
+        {
+            return Err(error::explain("close an artifact", &e));
+        }
         let Some(open) = self.open.take() else { return Ok(()) };
         self.done.push(Volume {
             key: open.key,
@@ -129,4 +143,13 @@ impl Upload {
         }
         Ok(())
     }
+}
+
+/// Whether a volume is stored whole although its closing failed: the answer may have been lost, and a
+/// second try then finds no upload to complete. Attempts share no key, the store has confirmed every
+/// part's checksum and shows an object only when it is whole, so its length is proof enough. Local disk
+/// gives no such promise.
+async fn arrived(storage: &Storage, volume: &OpenVolume) -> bool {
+    storage.local.is_none()
+        && storage.length(&volume.key).await.is_ok_and(|length| length == Some(volume.written))
 }

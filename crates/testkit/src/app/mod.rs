@@ -108,6 +108,20 @@ impl TestApp {
         Self { app, clock, events, secrets, faults, catalog, folder }
     }
 
+    /// The same installation as another process sees it: its calls to storage and catalog follow a plan
+    /// of their own.
+    pub fn another_process(&self) -> (App, FaultPlan) {
+        let plan = FaultPlan::default();
+        let root = self.backups();
+        let operator = Operator::new(Fs::default().root(&root.to_string_lossy())).expect("local disk");
+        let app = App {
+            catalog: Arc::new(catalog::FaultyCatalog::new(Arc::clone(&self.catalog), plan.clone())),
+            storage: Storage::on_local_disk(operator.layer(plan.layer()), root),
+            ..self.app.clone()
+        };
+        (app, plan)
+    }
+
     /// Looks for engines' tools in this folder only.
     pub fn with_tools(mut self, folder: PathBuf) -> Self {
         self.app.toolbox = Arc::new(Toolbox::new([folder]));

@@ -23,7 +23,7 @@ impl Layer for FaultLayer {
 
 impl FaultPlan {
     async fn around<T>(&self, call: Call, path: &str, deed: impl Future<Output = Result<T>>) -> Result<T> {
-        match self.judge(call, path) {
+        match self.admit(call, path).await {
             Verdict::Perform => deed.await,
             Verdict::Refuse(mode) => Err(refusal(call, mode)),
             Verdict::PerformThenFail(kind) => {
@@ -41,7 +41,7 @@ impl FaultPlan {
         deed: impl Future<Output = std::result::Result<T, E>>,
         failed: impl FnOnce() -> E,
     ) -> std::result::Result<T, E> {
-        match self.judge(call, path) {
+        match self.admit(call, path).await {
             Verdict::Perform => deed.await,
             Verdict::Refuse(_) => Err(failed()),
             Verdict::PerformThenFail(_) => {

@@ -19,6 +19,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use opendal::{Error, ErrorKind};
+use tokio::sync::watch;
 
 pub use layer::FaultLayer;
 
@@ -94,6 +95,9 @@ pub struct FaultPlan {
 struct State {
     calls: Vec<(Call, String)>,
     faults: Vec<(usize, FaultMode)>,
+    frozen_from: Option<usize>,
+    waiting: usize,
+    thaw: watch::Sender<()>,
 }
 
 /// What the layer does with a call.
@@ -130,9 +134,46 @@ impl FaultPlan {
         self.state().faults.push((n, mode));
     }
 
+    /// From the `n`th call on, every call waits for [`thaw`](Self::thaw) before it is performed: a
+    /// process that was stopped (SIGSTOP) in the middle of its work.
+    pub fn freeze_at(&self, n: usize) {
+        self.state().frozen_from = Some(n);
+    }
+
+    /// Lets every call that waits go on, and later ones pass.
+    pub fn thaw(&self) {
+        let mut state = self.state();
+        state.frozen_from = None;
+        state.thaw.send_replace(());
+    }
+
+    /// How many calls wait to be thawed.
+    pub fn frozen(&self) -> usize {
+        self.state().waiting
+    }
+
     /// Forgets the calls and the faults: the storage works again, and the next call is the first.
+    /// What is frozen is thawed.
     pub fn reset(&self) {
-        *self.state() = State::default();
+        self.thaw();
+        let mut state = self.state();
+        state.calls.clear();
+        state.faults.clear();
+    }
+
+    /// Judges a call, once it is not frozen.
+    async fn admit(&self, call: Call, path: &str) -> Verdict {
+        let (verdict, thaw) = {
+            let verdict = self.judge(call, path);
+            let state = self.state();
+            let frozen = state.frozen_from.is_some_and(|from| state.calls.len() >= from);
+            (verdict, frozen.then(|| state.thaw.subscribe()))
+        };
+        if let Some(mut thaw) = thaw {
+            let _waits = Waits::begin(self);
+            let _told = thaw.changed().await;
+        }
+        verdict
     }
 
     fn judge(&self, call: Call, path: &str) -> Verdict {
@@ -152,6 +193,22 @@ impl FaultPlan {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// Counts a call that waits, also when its future is dropped.
+struct Waits<'a>(&'a FaultPlan);
+
+impl<'a> Waits<'a> {
+    fn begin(plan: &'a FaultPlan) -> Self {
+        plan.state().waiting += 1;
+        Self(plan)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
     }
 }
 

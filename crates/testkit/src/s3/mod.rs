@@ -12,6 +12,7 @@ mod digest;
 mod faults;
 mod record;
 mod serve;
+mod uploads;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use tokio::sync::oneshot;
 pub use faults::{Fault, When};
 pub use record::{Operation, Seen};
 use serve::Shared;
+pub use uploads::UploadListing;
 
 /// A running server with one bucket; stopped and removed on drop.
 pub struct S3Server {
@@ -89,7 +91,24 @@ impl S3Server {
 
     /// Multipart uploads that were started, and neither completed nor aborted.
     pub fn open_uploads(&self) -> usize {
-        self.shared.state().open_uploads.len()
+        self.shared.state().open_uploads.keys.len()
+    }
+
+    /// The keys that uploads are under way to, sorted.
+    pub fn open_keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = self.shared.state().open_uploads.keys.values().cloned().collect();
+        keys.sort();
+        keys
+    }
+
+    /// Lists uploads in another way from now on.
+    pub fn list_uploads(&self, listing: UploadListing) {
+        self.shared.state().open_uploads.listing = listing;
+    }
+
+    /// The most parts that were being sent or answered at one time.
+    pub fn most_parts_at_once(&self) -> usize {
+        self.shared.state().most_parts
     }
 
     /// The largest part or whole object that one request carried, in bytes.

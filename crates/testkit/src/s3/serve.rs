@@ -1,6 +1,5 @@
 //! The server's thread, and what happens to each request on its way to the store and back.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -22,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
 use super::faults::Faults;
+use super::uploads::OpenUploads;
 use super::{Fault, Operation, S3Server, Seen, digest};
 
 /// What the test's side and the server's side both see.
@@ -35,8 +35,10 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) faults: Faults,
     pub(super) seen: Vec<Seen>,
-    pub(super) open_uploads: BTreeSet<String>,
+    pub(super) open_uploads: OpenUploads,
     pub(super) largest_body: u64,
+    pub(super) parts_now: usize,
+    pub(super) most_parts: usize,
     pub(super) hanging: usize,
 }
 
@@ -96,6 +98,7 @@ async fn handle(
     // Before the decision, so that a healing right after it is not missed.
     let mut healed = shared.healed.subscribe();
     let fault = shared.state().faults.decide(&seen);
+    let _part = (seen.operation == Operation::UploadPart).then(|| UnderWay::begin(&shared));
     let answer = match fault {
         None => perform(request.map(Body::from), &seen, &store, &shared).await,
         Some(Fault::Status(status)) => drain(request).await.map(|()| refusal(status)),
@@ -104,9 +107,8 @@ async fn handle(
         }
         Some(Fault::Drop) => Err(dropped()),
         Some(Fault::Hang) => {
-            shared.state().hanging += 1;
+            let _hanging = Hanging::begin(&shared);
             healed.changed().await.ok();
-            shared.state().hanging -= 1;
             Err(dropped())
         }
         Some(Fault::LoseResponse) => {
@@ -120,6 +122,40 @@ async fn handle(
     seen.status = answer.as_ref().ok().map(|response| response.status().as_u16());
     shared.state().seen.push(seen);
     answer
+}
+
+/// A request that hangs, counted until it is let go or its client has gone.
+struct Hanging(Arc<Shared>);
+
+impl Hanging {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.state().hanging += 1;
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.0.state().hanging -= 1;
+    }
+}
+
+/// A part that is being answered, counted until it is dropped.
+struct UnderWay(Arc<Shared>);
+
+impl UnderWay {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        let mut state = shared.state();
+        state.parts_now += 1;
+        state.most_parts = state.most_parts.max(state.parts_now);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.state().parts_now -= 1;
+    }
 }
 
 /// Lets the store do it, to the end: a completion's work is done while its body is read.
@@ -143,30 +179,15 @@ async fn perform(
     }
     let (mut parts, mut body) = response.into_parts();
     let bytes = collect(&mut body).await?;
-    note_uploads(seen, parts.status, &bytes, &mut shared.state());
+    let state = &mut shared.state().open_uploads;
+    if seen.operation == Operation::ListUploads && parts.status == StatusCode::NOT_IMPLEMENTED {
+        // The store knew who asked, and had no more to say.
+        return Ok(state.page(seen));
+    }
+    state.note(seen, parts.status, &String::from_utf8_lossy(&bytes));
     // The body is whole now, whatever way of sending it the store had in mind.
     parts.headers.remove(hyper::header::TRANSFER_ENCODING);
     Ok(Response::from_parts(parts, Body::from(bytes)))
-}
-
-fn note_uploads(seen: &Seen, status: StatusCode, body: &[u8], state: &mut State) {
-    let text = String::from_utf8_lossy(body);
-    let id = seen.parameter("uploadId").unwrap_or_default();
-    match seen.operation {
-        Operation::CreateUpload => state.open_uploads.extend(element(&text, "UploadId")),
-        Operation::CompleteUpload if text.contains("<CompleteMultipartUploadResult") => {
-            state.open_uploads.remove(id);
-        }
-        Operation::AbortUpload if status.is_success() => {
-            state.open_uploads.remove(id);
-        }
-        _ => {}
-    }
-}
-
-fn element(document: &str, name: &str) -> Option<String> {
-    let (_, rest) = document.split_once(&format!("<{name}>"))?;
-    Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
 }
 
 async fn collect(body: &mut Body) -> io::Result<Bytes> {
@@ -216,6 +237,7 @@ fn refusal(status: u16) -> Response<Body> {
     let code = match status {
         403 => "AccessDenied",
         404 => "NoSuchKey",
+        501 => "NotImplemented",
         429 | 503 => "SlowDown",
         _ => "InternalError",
     };

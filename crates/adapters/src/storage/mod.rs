@@ -1,26 +1,61 @@
 //! Storage by its URL: `file://`, `memory://`, `s3://`.
 
-use std::sync::Once;
+mod s3;
+mod uploads;
+
 use std::time::Duration;
 
-use opendal::layers::{RetryLayer, TimeoutLayer};
-use opendal::services::{Fs, Memory, S3};
-use opendal::{HttpTransporter, Operator};
-use opendal_http_transport_reqwest::ReqwestTransport;
+use opendal::Operator;
+use opendal::services::{Fs, Memory};
+use respaldo_core::ports::SecretString;
 use respaldo_core::storage::Storage;
 use respaldo_core::{Error, ErrorKind, Result};
 
 use crate::url::Url;
 
 const FIELD: &str = "storage";
-const TRIES: usize = 3;
-/// For calls that move no data.
-const TIMEOUT: Duration = Duration::from_mins(1);
-/// For calls that move a part: some ten megabytes over a slow line.
-const IO_TIMEOUT: Duration = Duration::from_mins(5);
-/// What a store of S3's kind signs with when it has no regions.
-const NO_REGION: &str = "us-east-1";
-const S3_PARAMETERS: &str = "s3:// takes endpoint, region, path_style and max_parts";
+
+/// What opening storage takes beside its URL. The default is what every installation uses.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How long and how often it tries.
+    pub tuning: Tuning,
+    /// The key to use instead of the usual chain (environment, profile, role).
+    pub key: Option<AccessKey>,
+}
+
+/// How long and how often a store is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// For a call that moves no data.
+    pub timeout: Duration,
+    /// For a call that moves a part: some ten megabytes over a slow line.
+    pub io_timeout: Duration,
+    /// Further tries after one that failed in a way that may pass.
+    pub retries: usize,
+    /// The wait before the first of them; it doubles with each.
+    pub first_delay: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_mins(1),
+            io_timeout: Duration::from_mins(5),
+            retries: 3,
+            first_delay: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A key of S3 that does not come from the usual chain.
+#[derive(Clone, Debug)]
+pub struct AccessKey {
+    /// Its public half.
+    pub id: String,
+    /// Its secret half, never shown.
+    pub secret: SecretString,
+}
 
 /// Opens storage. Nothing is read or written yet, but on local disk the folder is made.
 ///
@@ -33,11 +68,16 @@ const S3_PARAMETERS: &str = "s3:// takes endpoint, region, path_style and max_pa
 /// # Errors
 /// `Config` for a URL that is none of these, `Storage` for a folder that cannot be made.
 pub fn open(text: &str) -> Result<Storage> {
+    open_with(text, &Options::default())
+}
+
+/// [`open`] with other timeouts, or a key of its own.
+pub fn open_with(text: &str, options: &Options) -> Result<Storage> {
     let url = Url::parse(FIELD, text)?;
     match url.scheme.as_str() {
         "file" => local(&url),
         "memory" => memory(&url),
-        "s3" => s3(url),
+        "s3" => s3::open(url, options),
         other => {
             Err(url.refuse(format!("there is no storage {other}://; there are file://, s3:// and memory://")))
         }
@@ -65,52 +105,9 @@ fn memory(url: &Url) -> Result<Storage> {
     Ok(Storage::new(operator, "memory://"))
 }
 
-fn s3(mut url: Url) -> Result<Storage> {
-    let (endpoint, region) = (url.take("endpoint"), url.take("region"));
-    let path_style = url.take_flag("path_style")?.unwrap_or(endpoint.is_some());
-    let max_parts = url.take_number("max_parts")?;
-    url.finish(S3_PARAMETERS)?;
-    let (bucket, prefix) = url.place.split_once('/').unwrap_or((&url.place, ""));
-    if bucket.is_empty() {
-        return Err(url.refuse("it names no bucket; write s3://BUCKET/PREFIX"));
-    }
-    let region = region.or_else(|| endpoint.is_some().then(|| NO_REGION.to_owned()));
-    let mut builder = S3::default().bucket(bucket).root(&format!("/{prefix}")).checksum_algorithm("crc32c");
-    if let Some(endpoint) = &endpoint {
-        builder = builder.endpoint(endpoint);
-    }
-    if let Some(region) = &region {
-        builder = builder.region(region);
-    }
-    if !path_style {
-        builder = builder.enable_virtual_host_style();
-    }
-    install_transport();
-    let operator = Operator::new(builder).map_err(|error| unusable(&error))?;
-    let operator = operator
-        .layer(TimeoutLayer::new().with_timeout(TIMEOUT).with_io_timeout(IO_TIMEOUT))
-        .layer(RetryLayer::new().with_max_times(TRIES).with_jitter());
-    let storage = Storage::new(operator, format!("s3://{}", url.place.trim_end_matches('/')));
-    Ok(max_parts.into_iter().fold(storage, Storage::with_most_parts))
-}
-
-/// One HTTP client and one TLS provider for the whole process.
-fn install_transport() {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        // It fails only when a provider is there already, which serves as well.
-        let _provider = rustls::crypto::ring::default_provider().install_default();
-        HttpTransporter::install_default(ReqwestTransport::default());
-    });
-}
-
 fn unusable(error: &opendal::Error) -> Error {
     let message = error.message().lines().next().unwrap_or_default().to_owned();
-    let error = Error::new(ErrorKind::Config, "open storage", message).with_field(FIELD);
-    if error.message().contains("region") {
-        return error.with_mend("add ?region=… to the URL, or set AWS_REGION");
-    }
-    error
+    Error::new(ErrorKind::Config, "open storage", message).with_field(FIELD)
 }
 
 #[cfg(test)]
@@ -151,6 +148,8 @@ mod tests {
             ("gs://bucket", "file://, s3:// and memory://"),
             ("s3://", "names no bucket"),
             ("s3://b?colour=red", "endpoint, region, path_style and max_parts"),
+            ("s3://b?region=r&endpoint=http://", "no http:// or https:// address"),
+            ("s3://b?region=r&endpoint=ftp://h", "no http:// or https:// address"),
             ("s3://b?path_style=maybe", "true or false"),
             ("s3://b?max_parts=0", "from 1 upwards"),
             ("file://", "names no path"),

@@ -1,0 +1,71 @@
+//! The README's first minute, as a newcomer runs it: the command of `make run`, then every block that is
+//! marked to be run, as printed but for the port.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use respaldo_testkit::host::{command, eventually, run};
+use respaldo_testkit::respaldo::Respaldo;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_respaldo");
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The blocks that follow a `<!-- run -->`.
+fn blocks(readme: &str) -> Vec<String> {
+    let marked = readme.split("<!-- run -->\n```sh\n").skip(1);
+    marked.map(|rest| rest.split_once("\n```").unwrap().0.to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_of_the_first_minute_works_as_printed() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    assert!(
+        makefile.contains("serve --config config.yaml --backup-now sample"),
+        "make run starts it otherwise"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("samples")).unwrap();
+    for file in ["config.yaml", "samples/shop.db"] {
+        fs::copy(root().join(file), folder.path().join(file)).unwrap();
+    }
+    let respaldo = Respaldo::within(BINARY, folder.path()).arg("--backup-now").arg("sample").start().await;
+    let said = "Backed up database 1: 9506 rows";
+    eventually("the sample is backed up", std::time::Duration::from_secs(10), || {
+        respaldo.log().contains(said)
+    });
+
+    let mut outputs = Vec::new();
+    let blocks = blocks(&readme);
+    assert!(blocks.len() >= 5, "the README has {} blocks to run", blocks.len());
+    for block in blocks {
+        let block = block.replace("localhost:8000", &format!("localhost:{}", respaldo.port()));
+        let block = block.replace("curl -s", "curl --fail-with-body -s");
+        let mut bash = command("bash");
+        bash.args(["-euo", "pipefail", "-c", &block]).current_dir(folder.path());
+        outputs.push(String::from_utf8(run(bash, std::io::empty()).stdout).unwrap());
+    }
+    assert!(
+        outputs[0].contains("\"config_id\":\"sample\"") && outputs[0].contains("\"status\":\"succeeded\"")
+    );
+    assert!(outputs[1].contains("\"status\":\"succeeded\""), "{}", outputs[1]);
+    assert!(outputs[2].contains("\"id\":2") && outputs[2].contains("My notes"), "{}", outputs[2]);
+    assert!(outputs[3].contains("0 1 * * 1-5"), "{}", outputs[3]);
+    let restored = respaldo_testkit::sqlite::dump(&folder.path().join("data/shop.db"));
+    assert_eq!(restored, respaldo_testkit::sqlite::dump(&folder.path().join("samples/shop.db")));
+
+    // What the server itself says to try next works as well.
+    let log = respaldo.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.trim_start().starts_with("curl ")).collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    for line in lines {
+        let mut bash = command("bash");
+        bash.args(["-euo", "pipefail", "-c", &line.replace("curl -s", "curl --fail-with-body -s")]);
+        bash.current_dir(folder.path());
+        run(bash, std::io::empty());
+    }
+}

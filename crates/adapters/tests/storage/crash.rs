@@ -1,0 +1,96 @@
+//! A process that dies in the middle of an upload in parts leaves one that nobody knows.
+
+use std::time::Duration;
+
+use respaldo_core::backup::{self, Worker};
+use respaldo_core::model::{Job, Status};
+use respaldo_core::ports::Event;
+use respaldo_testkit::host::eventually;
+use respaldo_testkit::s3::{Fault, Operation, S3Server, UploadListing, When};
+
+use super::support::{Installation, s3};
+
+/// Runs a backup in a process of its own, as far as a test can, and ends it without a word when the
+/// `n`th part is on its way.
+async fn crash_at_part(n: usize, installation: &Installation, server: &S3Server) -> Job {
+    let app = installation.test.app.clone();
+    let job = backup::request(&app, installation.database.id, None).await.unwrap();
+    server.fail(When::nth(Operation::UploadPart, n), Fault::Hang);
+    let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let id = job.id;
+    process.spawn(async move { backup::run(&app, id, &Worker::new("doomed")).await });
+    eventually("the part is on its way", Duration::from_mins(1), || server.hanging() == 1);
+    process.shutdown_background();
+    eventually("the process is gone", Duration::from_secs(10), || server.hanging() == 0);
+    server.heal();
+    assert_eq!(server.open_uploads(), 1);
+    assert!(server.leftover_parts() > 0);
+    installation.test.job(job.id).await
+}
+
+fn refusals(installation: &Installation) -> Vec<respaldo_core::Error> {
+    let events = installation.test.events.all();
+    let refused = events.into_iter().filter_map(|event| match event {
+        Event::StorageRefused(error) => Some(error),
+        _ => None,
+    });
+    refused.collect()
+}
+
+#[tokio::test]
+async fn a_crash_in_the_middle_of_an_upload_leaves_nothing_after_the_next_tick() {
+    let listings = [
+        UploadListing::default(),
+        UploadListing { page: 1, ..UploadListing::default() },
+        UploadListing { exact_key: true, ..UploadListing::default() },
+    ];
+    for listing in listings {
+        // Two parts make a volume: the fourth is in the second volume.
+        for part in [2, 4, 6] {
+            let server = S3Server::start();
+            server.list_uploads(listing);
+            let installation = Installation::on(s3(&server, "&max_parts=2"), 32, |_| {}).await;
+            let job = crash_at_part(part, &installation, &server).await;
+            assert_eq!(job.status, Status::Running, "nobody has said otherwise");
+            installation.settle().await;
+            let ended = installation.test.job(job.id).await;
+            assert_eq!(ended.status, Status::Succeeded, "{:?}", ended.error);
+            assert_eq!(ended.backup().artifact.as_ref().unwrap().attempt, 2);
+            installation.assert_promises(&server).await;
+            assert!(refusals(&installation).is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_crashed_job_that_is_cancelled_then_leaves_nothing_either() {
+    let server = S3Server::start();
+    let installation = Installation::on(s3(&server, ""), 32, |_| {}).await;
+    let job = crash_at_part(2, &installation, &server).await;
+    respaldo_core::jobs::cancel(&installation.test.app, job.id).await.unwrap();
+    installation.settle().await;
+    assert_eq!(installation.test.job(job.id).await.status, Status::Cancelled);
+    installation.assert_promises(&server).await;
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_to_list_uploads_is_told_of_once_and_holds_nothing_up() {
+    for status in [403, 501] {
+        let server = S3Server::start();
+        let installation = Installation::on(s3(&server, ""), 32, |_| {}).await;
+        let job = crash_at_part(2, &installation, &server).await;
+        server.fail(When::every(Operation::ListUploads), Fault::Status(status));
+        installation.settle().await;
+        installation.test.back_up(&installation.database).await;
+        let ended = installation.test.job(job.id).await;
+        assert_eq!(ended.status, Status::Succeeded, "{status}: {:?}", ended.error);
+        let refusals = refusals(&installation);
+        assert_eq!(refusals.len(), 1, "{status}: {refusals:?}");
+        assert!(refusals[0].message().contains(&status.to_string()), "{}", refusals[0]);
+        let mend = refusals[0].mend().unwrap();
+        assert!(mend.contains("s3:ListBucketMultipartUploads") && mend.contains("lifecycle"), "{mend}");
+        // All else went on: the objects are exactly those of two backups.
+        assert_eq!(server.keys().len(), 5, "{:?}", server.keys());
+        assert_eq!(server.open_uploads(), 1, "that is what the mend is for");
+    }
+}

@@ -1,0 +1,8 @@
+//! Storage as every host opens it, on local disk, in memory and on an S3 server in this process.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod backups;
+mod contract;
+mod crash;
+mod parts;
+mod support;

@@ -1,0 +1,202 @@
+//! Promise 2: a dump stays within its memory budget, whatever the database's size.
+//!
+//! Each dump runs in a process of its own (this test's binary, started anew), because a process's peak
+//! is the peak of everything in it. `pg_dump` is simulated, `psql`, the catalog and the stores are real;
+//! the S3 server runs in this process, the dump in the other.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use opendal::{HttpTransporter, Operator, services};
+use opendal_http_transport_reqwest::ReqwestTransport;
+use respaldo_core::databases::{self, Login, Registration};
+use respaldo_core::model::Status;
+use respaldo_core::ports::SecretString;
+use respaldo_core::storage::Storage;
+use respaldo_testkit::app::TestApp;
+use respaldo_testkit::host::{command, run};
+use respaldo_testkit::postgres::Postgres;
+use respaldo_testkit::s3::{Operation, S3Server};
+use respaldo_testkit::tools::{Behaviour, FakeTool, Toolbox};
+use serde_json::{Value, json};
+
+/// Names the file that tells the other process what to do.
+const CASE: &str = "RESPALDO_MEMORY_CASE";
+const MIB: u64 = 1 << 20;
+
+/// One dump to be measured.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    compression: &'a str,
+    mebibytes: u64,
+    budget_mib: u64,
+    s3: Option<&'a S3Server>,
+    sqlite: bool,
+}
+
+impl<'a> Case<'a> {
+    fn of(compression: &'a str, mebibytes: u64) -> Self {
+        Self { compression, mebibytes, budget_mib: 64, s3: None, sqlite: false }
+    }
+
+    /// Runs it in a process of its own: by how many bytes its peak lies above the idle process.
+    fn peak(self) -> u64 {
+        let server = Postgres::shared();
+        let tools = Toolbox::new();
+        let version = format!("pg_dump (PostgreSQL) {}.0", server.major());
+        let rows = Behaviour::Generates { mebibytes: self.mebibytes, compressible: false };
+        tools.add(&FakeTool::new("pg_dump").version(&version).behaviour(rows));
+        std::os::unix::fs::symlink(server.bin_dir().join("psql"), tools.path().join("psql")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (case, answer) = (folder.path().join("case.json"), folder.path().join("answer"));
+        let text = json!({
+            "tools": tools.path(), "answer": answer, "budget": self.budget_mib * MIB,
+            "raw_bytes": self.mebibytes * MIB, "s3": self.s3.map(S3Server::endpoint),
+            "sqlite": self.sqlite, "password": server.password(), "user": server.user(),
+            "fields": {
+                "name": "large", "engine": "postgres", "host": server.host(), "port": server.port(),
+                "database_name": "postgres", "compression": self.compression,
+            },
+        });
+        fs::write(&case, text.to_string()).unwrap();
+        let mut child = command(std::env::current_exe().unwrap());
+        child
+            .args(["--exact", "a_dump_in_a_process_of_its_own", "--ignored", "--nocapture"])
+            .env(CASE, &case);
+        run(child, std::io::empty());
+        let peak = fs::read_to_string(&answer).expect("the other process measured").parse().unwrap();
+        let store = if self.s3.is_some() { "S3" } else { "local disk" };
+        println!(
+            "{} MiB, {}, {store}, budget {} MiB: peak {:.1} MiB above idle",
+            self.mebibytes,
+            self.compression,
+            self.budget_mib,
+            mebibytes(peak)
+        );
+        peak
+    }
+
+    fn assert_within_budget(self) -> u64 {
+        let (peak, budget) = (self.peak(), self.budget_mib * MIB);
+        assert!(peak < budget, "{} MiB are above {} MiB", mebibytes(peak), mebibytes(budget));
+        peak
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people to read")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / MIB as f64
+}
+
+#[test]
+fn a_dump_of_2_gb_takes_no_more_memory_than_one_of_100_mb() {
+    let small = Case::of("zstd", 100).assert_within_budget();
+    let large = Case::of("zstd", 2_000).assert_within_budget();
+    assert!(large < small + 6 * MIB, "{} and {} MiB", mebibytes(small), mebibytes(large));
+}
+
+#[test]
+fn every_compression_stays_within_its_budget() {
+    for compression in ["gzip", "none"] {
+        Case::of(compression, 300).assert_within_budget();
+        Case { budget_mib: 32, ..Case::of(compression, 100) }.assert_within_budget();
+    }
+    Case { budget_mib: 32, ..Case::of("zstd", 100) }.assert_within_budget();
+}
+
+#[test]
+fn dumps_to_s3_stay_within_their_budget_too() {
+    let server = S3Server::start();
+    let s3 = Some(&server);
+    Case { s3, ..Case::of("none", 300) }.assert_within_budget();
+    Case { s3, budget_mib: 32, ..Case::of("none", 150) }.assert_within_budget();
+    Case { s3, ..Case::of("zstd", 300) }.assert_within_budget();
+    assert!(server.count(Operation::UploadPart) > 60, "the parts went to the server");
+    assert!(server.largest_body() <= 64 * MIB / 4, "a part is at most a quarter of the budget");
+}
+
+#[test]
+fn a_sqlite_database_of_any_size_is_staged_within_the_budget() {
+    let sqlite = |mebibytes| Case { sqlite: true, ..Case::of("none", mebibytes) }.assert_within_budget();
+    let (small, large) = (sqlite(50), sqlite(400));
+    assert!(large < small + 6 * MIB, "{} and {} MiB", mebibytes(small), mebibytes(large));
+}
+
+/// The other process.
+#[test]
+#[ignore = "it is started by the tests above"]
+fn a_dump_in_a_process_of_its_own() {
+    let case = std::env::var_os(CASE).expect("started by another test");
+    let case: Value = serde_json::from_slice(&fs::read(case).unwrap()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let peak = runtime.block_on(measure(&case));
+    fs::write(case["answer"].as_str().unwrap(), peak.to_string()).unwrap();
+}
+
+async fn measure(case: &Value) -> u64 {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let budget = usize::try_from(case["budget"].as_u64().unwrap()).unwrap();
+    let test = match case["s3"].as_str() {
+        Some(endpoint) => TestApp::on(s3(endpoint), |limits| limits.memory_budget = budget),
+        None => TestApp::with(|limits| limits.memory_budget = budget),
+    };
+    let test = test.with_tools(PathBuf::from(text(&case["tools"])));
+    let Value::Object(mut fields) = case["fields"].clone() else { panic!("fields are an object") };
+    if case["sqlite"] == true {
+        let path = test.folder().join("large.db");
+        fill(&path, case["raw_bytes"].as_u64().unwrap());
+        fields.retain(|field, _| field == "name" || field == "compression");
+        fields.insert("engine".to_owned(), json!("sqlite"));
+        fields.insert("database_name".to_owned(), json!(path));
+    }
+    let login = Login {
+        username: Some(text(&case["user"])),
+        password: Some(SecretString::from(text(&case["password"]))),
+    };
+    let registration = Registration { fields, login: Some(login), uid: None };
+    let database = databases::register(&test.app, registration).await.unwrap();
+    databases::test(&test.app, database.id).await.unwrap();
+
+    // The peak begins anew from what the idle process holds.
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+    let idle = status_bytes("VmRSS");
+    let job = test.back_up(&database).await;
+    let peak = status_bytes("VmHWM");
+    assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
+    let raw = job.backup().artifact.as_ref().unwrap().raw_bytes;
+    assert!(raw >= case["raw_bytes"].as_u64().unwrap(), "{raw} bytes were dumped");
+    peak - idle
+}
+
+fn fill(path: &Path, bytes: u64) {
+    let rows = bytes / 1000;
+    respaldo_testkit::sqlite::open(path)
+        .execute_batch(&format!(
+            "CREATE TABLE t (filler BLOB); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
+             LIMIT {rows}) INSERT INTO t SELECT randomblob(1000) FROM n"
+        ))
+        .unwrap();
+}
+
+fn s3(endpoint: &str) -> Storage {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    HttpTransporter::install_default(ReqwestTransport::default());
+    let builder = services::S3::default()
+        .endpoint(endpoint)
+        .bucket(S3Server::BUCKET)
+        .region(S3Server::REGION)
+        .access_key_id(S3Server::ACCESS_KEY)
+        .secret_access_key(S3Server::SECRET_KEY)
+        .checksum_algorithm("crc32c")
+        .disable_config_load()
+        .disable_ec2_metadata();
+    Storage::new(Operator::new(builder).unwrap(), format!("s3://{}", S3Server::BUCKET))
+}
+
+fn status_bytes(field: &str) -> u64 {
+    let status = fs::read_to_string(Path::new("/proc/self/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kibibytes * 1024
+}
