@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use respaldo_core::app::Limits;
+use respaldo_core::Limits;
 use respaldo_core::backup::{self, Ran, Worker};
 use respaldo_core::databases::{self, Login, Registration};
 use respaldo_core::model::{Database, Job, JobId, Status};

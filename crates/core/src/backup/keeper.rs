@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::place::Place;
-use super::run::Worker;
+use super::worker::Worker;
 use crate::app::App;
 use crate::engine::{JobLog, Meter};
 use crate::jobs;

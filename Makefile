@@ -1,0 +1,32 @@
+# Everything a person or a machine does with this project. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+
+# Built for its work, without the long link of a release: see [profile.fast] in Cargo.toml.
+.PHONY: run
+run: ## build the server, serve config.yaml, and back up the bundled sample at once
+	$(CARGO) run --locked --profile fast --package respaldo-cli -- serve --config config.yaml --backup-now sample
+
+.PHONY: test
+test: ## run every test against real servers, which are installed first (root or sudo)
+	scripts/install-test-dependencies
+	scripts/run-tests
+
+.PHONY: check
+check: ## formatter, lints, dependency rules, documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	scripts/check-dependencies
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	@echo 'check: all is well'
+
+.PHONY: bench
+bench: ## measure backups against the command lines that people come from (BENCH_MB=1000)
+	scripts/install-test-dependencies
+	$(CARGO) run --locked --release --package respaldo-testkit --example bench
+
+.PHONY: help
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z]*\):.*## /  make \1  /p' Makefile
