@@ -1,12 +1,12 @@
 //! What every use case is given: the ports, storage, the instance's key, and its limits.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::engine::Toolbox;
 use crate::keyring::MasterKey;
+use crate::limits::Limits;
 use crate::ports::{Catalog, Clock, Doorbell, Events, Ids, Secrets};
 use crate::storage::Storage;
 
@@ -40,31 +40,4 @@ impl App {
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
-}
-
-/// What a job may use, and how long it may take.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Jobs that run at once, over all hosts on this catalog.
-    pub max_parallel_jobs: u32,
-    /// Bytes that one job may hold.
-    pub memory_budget: usize,
-    /// Threads that compress for one job.
-    pub threads: usize,
-    /// How long a lease lasts without a heartbeat.
-    pub lease: SignedDuration,
-    /// A dump that gives no byte for this long is killed.
-    pub stall: SignedDuration,
-    /// A job that takes longer is stopped.
-    pub job_timeout: SignedDuration,
-    /// How often a job is tried while its failures are retryable.
-    pub attempts: u32,
-    /// A private folder for staging and for files that hold secrets.
-    pub staging: PathBuf,
-    /// Folders that SQLite databases may lie in.
-    pub sqlite_roots: Vec<PathBuf>,
-    /// Recipients that artifacts are encrypted to where a database names none.
-    pub recipients: Vec<String>,
-    /// Policy fields of databases that do not set them (`global` in `config.yaml`).
-    pub defaults: serde_json::Map<String, serde_json::Value>,
 }

@@ -3,7 +3,7 @@
 //! # A guided tour
 //! Begin with [`model`]: the words of the product as types (a database, a job, a backup, an artifact,
 //! its manifest) and the rules that hold them together. [`ports`] says what the product asks of its
-//! surroundings; [`app::App`] is those surroundings, put together by a host.
+//! surroundings; [`app::App`] is those surroundings, put together by a host, with its [`limits`].
 //!
 //! What people do is in the use cases, named by their words:
 //! - [`databases`]: register, change, test and remove a source;
@@ -32,6 +32,7 @@ pub mod fingerprint;
 pub mod jobs;
 pub mod keyring;
 pub mod keys;
+pub mod limits;
 pub mod model;
 pub mod ports;
 pub mod redact;
@@ -40,5 +41,6 @@ pub mod seal;
 pub mod storage;
 pub mod tick;
 
-pub use app::{App, Limits};
+pub use app::App;
 pub use error::{Error, ErrorKind, Result};
+pub use limits::Limits;

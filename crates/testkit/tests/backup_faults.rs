@@ -103,3 +103,14 @@ async fn a_deletion_that_fails_at_any_step_is_finished_by_a_tick() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_deletion_does_not_depend_on_a_list_that_is_behind() {
+    let test = TestApp::new();
+    let database = test.register_sample().await;
+    let doomed = test.back_up(&database).await;
+    test.faults.let_lists_be_behind(true);
+    assert!(backup::delete(&test.app, doomed.id).await.unwrap());
+    test.faults.let_lists_be_behind(false);
+    test.assert_promises().await;
+}

@@ -47,7 +47,7 @@ impl Process {
         self.plan.thaw();
         if let Some(run) = self.run.take() {
             // What could not be recorded was told to nobody; the promises are judged by what is there.
-            let _outcome = tokio::time::timeout(Duration::from_secs(60), run).await.expect("the run ends");
+            let _outcome = tokio::time::timeout(Duration::from_mins(1), run).await.expect("the run ends");
         }
     }
 }

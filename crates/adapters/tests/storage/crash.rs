@@ -20,9 +20,9 @@ async fn crash_at_part(n: usize, installation: &Installation, server: &S3Server)
     let id = job.id;
     process.spawn(async move { backup::run(&app, id, &Worker::new("doomed")).await });
     eventually("the part is on its way", Duration::from_mins(1), || server.hanging() == 1);
-    process.shutdown_background();
-    eventually("the process is gone", Duration::from_secs(10), || server.hanging() == 0);
+    std::thread::spawn(move || process.shutdown_timeout(Duration::from_secs(10))).join().unwrap();
     server.heal();
+    eventually("the request is let go", Duration::from_secs(10), || server.hanging() == 0);
     assert_eq!(server.open_uploads(), 1);
     assert!(server.leftover_parts() > 0);
     installation.test.job(job.id).await

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use jiff::SignedDuration;
 use respaldo_adapters::storage::{AccessKey, Options, Tuning, open, open_with};
+use respaldo_core::Limits;
 use respaldo_core::Result;
-use respaldo_core::app::Limits;
 use respaldo_core::keys;
 use respaldo_core::model::{Artifact, Database, Job, Manifest, Status, Volume};
 use respaldo_core::seal::Digester;
@@ -180,8 +180,7 @@ impl Installation {
         })
         .with_tools(tools.path());
         let fields = json!({
-            "name": "big", "engine": "postgres", "host": "127.0.0.1", "username": "u",
-            "password": "p", "database_name": "big", "compression": "none",
+            "name": "big", "engine": "postgres", "host": "127.0.0.1", "database_name": "big", "compression": "none",
         });
         let database = test.register(fields).await;
         Self { test, database, _tools: tools }

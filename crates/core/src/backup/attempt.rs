@@ -47,6 +47,8 @@ impl Attempt<'_> {
         let sink = RawSink::new(writer, Arc::clone(&self.meter));
         let (sealed, observed) =
             tokio::try_join!(self.store(reader, upload), dump(engine, self.source, sink))?;
+        // To complete a large object takes a store minutes, in which no byte moves.
+        let _completing = self.meter.hold();
         let volumes = upload.finish().await?;
         let artifact = Artifact {
             attempt: self.job.attempts.current,
@@ -76,6 +78,7 @@ impl Attempt<'_> {
             match sealed.next().await? {
                 Piece::Data(bytes) => {
                     let length = bytes.len();
+                    self.meter.storing();
                     upload.write(bytes).await?;
                     self.meter.stored(length);
                 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::place::Place;
-use super::run::Worker;
+use super::worker::Worker;
 use crate::app::App;
 use crate::engine::{JobLog, Meter};
 use crate::jobs;
@@ -60,7 +60,12 @@ impl Keeper<'_> {
             if let Some(error) = self.overdue(begun, moved) {
                 return Stop::Failed(error);
             }
-            match self.heartbeat(progress).await {
+            // A catalog that does not answer must not keep us from stopping.
+            let beaten = tokio::select! {
+                beaten = tokio::time::timeout(lease / 2, self.heartbeat(progress)) => beaten,
+                () = self.worker.stopping() => return Stop::ShuttingDown,
+            };
+            match beaten.unwrap_or_else(|_| Err(silent_catalog())) {
                 Ok(true) => return Stop::Cancelled,
                 Ok(false) => kept = Instant::now(),
                 Err(e) if matches!(e.kind(), ErrorKind::Fenced | ErrorKind::NotFound) => {
@@ -81,7 +86,13 @@ impl Keeper<'_> {
             return Some(Error::new(ErrorKind::Timeout, "dump", message).with_retryable(false));
         }
         if moved.elapsed() >= stall {
-            let message = format!("no byte came for {} s", stall.as_secs());
+            let seconds = stall.as_secs();
+            if self.meter.is_storing() {
+                let message = format!("storage took no byte for {seconds} s");
+                let mend = "look at the store, and at the network between here and there";
+                return Some(Error::new(ErrorKind::Timeout, "store", message).with_mend(mend));
+            }
+            let message = format!("no byte came for {seconds} s");
             let mend = "look for a lock, a slow query or a dead network between here and the server";
             return Some(Error::new(ErrorKind::Timeout, "dump", message).with_mend(mend));
         }
@@ -101,13 +112,21 @@ impl Keeper<'_> {
     }
 }
 
+fn silent_catalog() -> Error {
+    Error::new(ErrorKind::Unavailable, "renew a lease", "the catalog does not answer")
+}
+
 /// Writes the log lines that wait.
 pub(super) async fn flush(app: &App, id: JobId, log: &JobLog) -> Result<()> {
     let lines = log.drain();
     if lines.is_empty() {
         return Ok(());
     }
-    app.catalog.append_log(id, &lines).await
+    let written = app.catalog.append_log(id, &lines).await;
+    if written.is_err() {
+        log.put_back(lines);
+    }
+    written
 }
 
 fn duration(signed: jiff::SignedDuration) -> Duration {

@@ -15,9 +15,11 @@ mod place;
 mod run;
 pub(crate) mod staging;
 pub(crate) mod sweep;
+mod worker;
 
 pub use self::download::Download;
-pub use self::run::{Ran, Worker, run};
+pub use self::run::{Ran, run};
+pub use self::worker::Worker;
 use crate::app::App;
 use crate::databases;
 use crate::engine;

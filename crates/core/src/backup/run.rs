@@ -9,8 +9,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::watch;
-
 use super::adopt::{self, Finished};
 use super::attempt::Attempt;
 use super::keeper::{Keeper, Stop, flush};
@@ -18,6 +16,7 @@ use super::naming;
 use super::place::Place;
 use super::staging::Staging;
 use super::sweep;
+use super::worker::Worker;
 use crate::app::App;
 use crate::databases;
 use crate::engine::{JobLog, Meter, Source};
@@ -38,35 +37,6 @@ pub enum Ran {
     NotOurs,
     /// All places are taken; it waits in the queue.
     NoPlace,
-}
-
-/// Who works, and whether he should stop.
-#[derive(Debug)]
-pub struct Worker {
-    owner: String,
-    stop: watch::Sender<bool>,
-}
-
-impl Worker {
-    /// A worker by a name that people can place: host and process.
-    pub fn new(owner: impl Into<String>) -> Self {
-        Self { owner: owner.into(), stop: watch::Sender::new(false) }
-    }
-
-    /// Asks every run of this worker to stop cleanly; their jobs go back to the queue.
-    pub fn stop(&self) {
-        self.stop.send_replace(true);
-    }
-
-    pub(super) async fn stopping(&self) {
-        let mut stop = self.stop.subscribe();
-        // The sender lives as long as `self`, so this can only end by being told.
-        let _told = stop.wait_for(|stop| *stop).await;
-    }
-
-    fn is_stopping(&self) -> bool {
-        *self.stop.borrow()
-    }
 }
 
 /// Works on a job: takes its lease, dumps, proves, commits. Every failure that belongs to the job is
@@ -144,7 +114,7 @@ impl Running<'_> {
         let app = self.app;
         let database = databases::get(app, job.database_id).await?;
         let login = databases::login(app, &database).await?;
-        let log = JobLog::new(app, job.attempts.current, login.redactor());
+        let log = JobLog::new(&app.clock, job.attempts.current, login.redactor());
         let started = job.started_at.unwrap_or(job.created_at);
         let (job, name) = naming::named(app, job.clone(), self.fence, started).await?;
         let staging = Staging::make(app, job.id, job.attempts.current)?;

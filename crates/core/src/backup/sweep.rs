@@ -74,6 +74,19 @@ pub(super) async fn remove_attempt(app: &App, job: &Job, attempt: u32) -> Result
     complain(app).await
 }
 
+/// Removes what the record itself names: the record is the last to know it, and a store's list may be
+/// behind.
+async fn remove_committed(app: &App, job: &Job) -> Result<()> {
+    let Some(artifact) = &job.backup().artifact else { return Ok(()) };
+    let volumes: Vec<String> = artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
+    app.storage.hide(&volumes).await?;
+    app.storage.delete(&keys::manifest(job.database_uid, job.id, artifact.attempt)).await?;
+    for volume in &volumes {
+        app.storage.delete(volume).await?;
+    }
+    Ok(())
+}
+
 /// Goes on with a deletion. True when the backup is gone; false while a reader holds it.
 pub(crate) async fn finish_deletion(app: &App, job: &Job) -> Result<bool> {
     if job.status != Status::Deleting {
@@ -86,6 +99,7 @@ pub(crate) async fn finish_deletion(app: &App, job: &Job) -> Result<bool> {
     for attempt in &job.attempts.litter {
         remove_attempt(app, job, *attempt).await?;
     }
+    remove_committed(app, job).await?;
     let folder = keys::backup_prefix(job.database_uid, job.id);
     let keys = app.storage.list(&folder).await?;
     app.storage.hide(&keys).await?;

@@ -323,7 +323,7 @@ pub async fn test(app: &App, id: DatabaseId) -> Result<Probe> {
     let engine = engine::engine(kind).ok_or_else(|| not_built(kind))?;
     let login = login(app, &database).await?;
     let staging = Staging::for_probe(app)?;
-    let log = JobLog::new(app, 0, login.redactor());
+    let log = JobLog::new(&app.clock, 0, login.redactor());
     let source = Source {
         settings: database.settings,
         login,

@@ -1,7 +1,7 @@
 //! What a database's settings must be, beyond their types.
 
-use crate::app::Limits;
 use crate::engine;
+use crate::limits::Limits;
 use crate::model::{DumpFormat, EngineKind, Settings, VerifyPolicy};
 use crate::schedule::Schedule;
 use crate::seal::Recipient;

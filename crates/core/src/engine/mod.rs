@@ -22,7 +22,7 @@ pub use self::sink::{Meter, RawSink};
 pub use self::source::{JobLog, ResolvedLogin, Source};
 pub use self::toolbox::{Tool, Toolbox};
 use crate::Result;
-use crate::app::Limits;
+use crate::limits::Limits;
 use crate::model::{EngineKind, Settings};
 
 /// What a test of a database found.

@@ -8,6 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -23,6 +24,10 @@ use crate::{Error, ErrorKind, Result};
 /// How much of a tool's standard error is kept.
 const TAIL_LINES: usize = 40;
 const TAIL_BYTES: usize = 8 * 1024;
+/// Longer lines do not go into the log.
+const LONGEST_LINE: usize = 4 * 1024;
+/// How long standard error is read after the tool has ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How much is read of a dump at once. Linux pipes hold 64 KiB.
 const CHUNK: usize = 256 * 1024;
 
@@ -80,7 +85,7 @@ impl Invocation {
             .map_err(|e| Error::new(ErrorKind::Tool, format!("start {}", self.name), e.to_string()))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
         let mut child = Child { process: child, group, name: self.name, stderr: None };
-        child.stderr = child.process.stderr.take().map(|pipe| tokio::spawn(keep_tail(pipe, redactor, log)));
+        child.stderr = child.process.stderr.take().map(|pipe| Complaints::keep(pipe, redactor, log));
         Ok(child)
     }
 
@@ -114,7 +119,7 @@ pub struct Child {
     process: TokioChild,
     group: Option<rustix::process::Pid>,
     name: String,
-    stderr: Option<JoinHandle<String>>,
+    stderr: Option<Complaints>,
 }
 
 impl Child {
@@ -131,7 +136,7 @@ impl Child {
         // What it left behind in its group could hold standard error open for ever.
         self.kill_group();
         let stderr = match self.stderr.take() {
-            Some(reader) => reader.await.map_err(|e| Error::internal(&name, e))?,
+            Some(complaints) => complaints.finish().await,
             None => String::new(),
         };
         Ok(Ended { status, stderr })
@@ -151,28 +156,71 @@ impl Drop for Child {
     }
 }
 
-async fn keep_tail(mut pipe: ChildStderr, redactor: Redactor, log: Option<JobLog>) -> String {
-    let mut tail = LogTail::new(redactor, TAIL_LINES, TAIL_BYTES);
+/// What reads a tool's standard error, and the end of it so far.
+#[derive(Debug)]
+struct Complaints {
+    reader: JoinHandle<()>,
+    tail: Arc<Mutex<LogTail>>,
+}
+
+impl Complaints {
+    fn keep(pipe: ChildStderr, redactor: Redactor, log: Option<JobLog>) -> Self {
+        let tail = Arc::new(Mutex::new(LogTail::new(redactor, TAIL_LINES, TAIL_BYTES)));
+        let reader = tokio::spawn(read_complaints(pipe, Arc::clone(&tail), log));
+        Self { reader, tail }
+    }
+
+    /// The end of what the tool said, once it has ended.
+    async fn finish(mut self) -> String {
+        // A process that left the group may hold the pipe for ever; the tool itself has ended.
+        if tokio::time::timeout(LAST_WORDS, &mut self.reader).await.is_err() {
+            self.reader.abort();
+        }
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).text()
+    }
+}
+
+async fn read_complaints(mut pipe: ChildStderr, tail: Arc<Mutex<LogTail>>, log: Option<JobLog>) {
     let mut buffer = vec![0; 8 * 1024];
-    let mut line = Vec::new();
+    let mut lines = Lines { log, line: Vec::new(), length: 0 };
     // A broken pipe ends the output as surely as its end does; the exit status tells what it meant.
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
-        tail.push(&buffer[..read]);
-        let Some(log) = &log else { continue };
-        for &byte in &buffer[..read] {
-            if byte == b'\n' || line.len() >= 4 * 1024 {
-                log.warn(String::from_utf8_lossy(&line));
-                line.clear();
-            }
-            if byte != b'\n' {
-                line.push(byte);
+        tail.lock().unwrap_or_else(PoisonError::into_inner).push(&buffer[..read]);
+        lines.push(&buffer[..read]);
+    }
+    lines.end();
+}
+
+/// Cuts what a tool says into lines of the job's log.
+struct Lines {
+    log: Option<JobLog>,
+    line: Vec<u8>,
+    length: usize,
+}
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8]) {
+        let mut parts = bytes.split(|byte| *byte == b'\n').peekable();
+        while let Some(part) = parts.next() {
+            self.length += part.len();
+            let room = LONGEST_LINE - self.line.len();
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            if parts.peek().is_some() {
+                self.end();
             }
         }
     }
-    if let Some(log) = log.filter(|_| !line.is_empty()) {
-        log.warn(String::from_utf8_lossy(&line));
+
+    fn end(&mut self) {
+        let (line, length) = (std::mem::take(&mut self.line), std::mem::take(&mut self.length));
+        let Some(log) = self.log.as_ref().filter(|_| length > 0) else { return };
+        if length > line.len() {
+            // Where it is cut it could show half a secret, which nobody recognises.
+            log.warn(format!("a line of {length} bytes is not kept"));
+        } else {
+            log.warn(String::from_utf8_lossy(&line));
+        }
     }
-    tail.text()
 }
 
 /// Streams a tool's output into a sink, past an observer that runs beside it on a thread of its own.
@@ -186,12 +234,11 @@ pub async fn stream(
 ) -> Result<Observed> {
     let pipe = child.take_stdout()?;
     let observed = pump(pipe, observer, sink).await;
-    // When nobody reads its output any more, a tool may wait for ever: end it before waiting for it.
-    let observed = match observed {
-        Ok(observed) => Ok(observed),
-        Err(error) if error.kind() == ErrorKind::Incomplete => Err(error),
-        Err(error) => return Err(error),
-    };
+    // Only the end of a dump that came too early is better explained by the tool. For every other failure
+    // it is killed at once: it might wait for ever for somebody to read its output.
+    if observed.as_ref().is_err_and(|error| error.kind() != ErrorKind::Incomplete) {
+        return observed;
+    }
     let ended = child.wait().await?;
     if !ended.status.success() {
         return Err(explain(ended));

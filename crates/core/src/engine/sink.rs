@@ -1,7 +1,7 @@
 //! Where an engine puts a dump's bytes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::Result;
 use crate::model::Progress;
@@ -13,6 +13,7 @@ pub struct Meter {
     raw: AtomicU64,
     stored: AtomicU64,
     holds: AtomicUsize,
+    storing: AtomicBool,
 }
 
 impl Meter {
@@ -24,9 +25,20 @@ impl Meter {
         }
     }
 
+    /// Says that storage is being given bytes: until it has taken them, silence is its own.
+    pub fn storing(&self) {
+        self.storing.store(true, Ordering::Relaxed);
+    }
+
     /// Counts bytes that storage took.
     pub fn stored(&self, bytes: usize) {
         self.stored.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.storing.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether storage has bytes that it has not taken yet.
+    pub fn is_storing(&self) -> bool {
+        self.storing.load(Ordering::Relaxed)
     }
 
     /// Whether silence means nothing at present.

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
 use super::toolbox::Toolbox;
-use crate::app::App;
 use crate::model::Settings;
 use crate::ports::{Clock, LogEntry, LogLevel, SecretString};
 use crate::redact::{Redactor, escape_controls};
@@ -64,8 +63,8 @@ struct Lines {
 
 impl JobLog {
     /// A log for one attempt. Everything that `redactor` knows stays out of it.
-    pub fn new(app: &App, attempt: u32, redactor: Redactor) -> Self {
-        Self { clock: Arc::clone(&app.clock), attempt, redactor, lines: Arc::default() }
+    pub fn new(clock: &Arc<dyn Clock>, attempt: u32, redactor: Redactor) -> Self {
+        Self { clock: Arc::clone(clock), attempt, redactor, lines: Arc::default() }
     }
 
     /// Says what is being done.
@@ -86,6 +85,13 @@ impl JobLog {
     /// Takes the lines that wait to be written.
     pub fn drain(&self) -> Vec<LogEntry> {
         std::mem::take(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner).waiting)
+    }
+
+    /// Gives back lines that could not be written; they wait before those that came since.
+    pub(crate) fn put_back(&self, mut drained: Vec<LogEntry>) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        drained.append(&mut lines.waiting);
+        lines.waiting = drained;
     }
 
     fn add(&self, level: LogLevel, line: &str) {

@@ -16,8 +16,8 @@ use super::observe::Observed;
 use super::sink::RawSink;
 use super::source::Source;
 use super::{Engine, Probe};
-use crate::app::Limits;
 use crate::fingerprint::{Fingerprint, TableFingerprint};
+use crate::limits::Limits;
 use crate::model::Settings;
 use crate::{Error, ErrorKind, Result};
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::{Error, ErrorKind, Result};
 
 /// A small object is written in far less time.
-const OLD: Duration = Duration::from_secs(3600);
+const OLD: Duration = Duration::from_hours(1);
 
 /// The root folder of storage on local disk.
 #[derive(Clone, Debug)]

@@ -128,14 +128,27 @@ impl Storage {
         let explain = |e: opendal::Error| error::explain("write an object", &e);
         let bytes = bytes.into();
         let Some(local) = &self.local else {
+            let length = bytes.len() as u64;
             self.operator.write(key, bytes).await.map_err(explain)?;
-            return Ok(());
+            return self.confirm(key, length).await;
         };
         // Two that write one key at once must not write into one file.
         let partial = local::partial(key);
         self.operator.write(&partial, bytes).await.map_err(explain)?;
         self.operator.rename(&partial, key).await.map_err(explain)?;
         local.finish_put(key).await
+    }
+
+    /// Holds the length that the store reports against what was sent. Some gateways answer a write
+    /// with success and keep nothing.
+    async fn confirm(&self, key: &str, sent: u64) -> Result<()> {
+        let stored = self.length(key).await?;
+        if stored == Some(sent) {
+            return Ok(());
+        }
+        let found = stored.map_or("nothing".to_owned(), |length| format!("{length} bytes"));
+        let message = format!("{sent} bytes of {key} were sent and the store holds {found}");
+        Err(Error::new(ErrorKind::Storage, "confirm an object", message).with_retryable(true))
     }
 
     /// Reads a small object; none when it is not there. One longer than `most` bytes is refused.

@@ -5,8 +5,8 @@ use opendal::Writer;
 use sha2::{Digest, Sha256};
 
 use super::{Cut, Storage, error};
+use crate::Result;
 use crate::model::Volume;
-use crate::{Error, ErrorKind, Result};
 
 type KeyOf = Box<dyn Fn(usize) -> String + Send + Sync>;
 
@@ -58,19 +58,7 @@ impl Upload {
         }
         self.close_volume().await?;
         for volume in &self.done {
-            let stored = self.storage.length(&volume.key).await?;
-            if stored != Some(volume.size_bytes) {
-                let found = stored.map_or("nothing".to_owned(), |length| format!("{length} bytes"));
-                return Err(Error::new(
-                    ErrorKind::Storage,
-                    "confirm an artifact",
-                    format!(
-                        "{} bytes of {} were sent and the store holds {found}",
-                        volume.size_bytes, volume.key
-                    ),
-                )
-                .with_retryable(true));
-            }
+            self.storage.confirm(&volume.key, volume.size_bytes).await?;
         }
         self.abort_strays().await?;
         Ok(self.done.clone())

@@ -170,6 +170,9 @@ impl<T: oio::Write> oio::Write for Faulty<T> {
 
 impl<T: oio::List> oio::List for Faulty<T> {
     async fn next(&mut self) -> Result<Option<oio::Entry>> {
+        if self.plan.state().lists_are_behind {
+            return Ok(None);
+        }
         self.plan.around(Call::List, &self.path, self.inner.next()).await
     }
 }

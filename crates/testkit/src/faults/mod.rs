@@ -96,6 +96,8 @@ struct State {
     calls: Vec<(Call, String)>,
     faults: Vec<(usize, FaultMode)>,
     frozen_from: Option<usize>,
+    frozen_kind: Option<Call>,
+    lists_are_behind: bool,
     waiting: usize,
     thaw: watch::Sender<()>,
 }
@@ -140,10 +142,21 @@ impl FaultPlan {
         self.state().frozen_from = Some(n);
     }
 
+    /// Calls of one kind wait for [`thaw`](Self::thaw): a store, or a catalog, that does not answer.
+    pub fn freeze_call(&self, call: Call) {
+        self.state().frozen_kind = Some(call);
+    }
+
+    /// Lists answer that there is nothing, as stores do whose lists are behind.
+    pub fn let_lists_be_behind(&self, behind: bool) {
+        self.state().lists_are_behind = behind;
+    }
+
     /// Lets every call that waits go on, and later ones pass.
     pub fn thaw(&self) {
         let mut state = self.state();
         state.frozen_from = None;
+        state.frozen_kind = None;
         state.thaw.send_replace(());
     }
 
@@ -166,7 +179,8 @@ impl FaultPlan {
         let (verdict, thaw) = {
             let verdict = self.judge(call, path);
             let state = self.state();
-            let frozen = state.frozen_from.is_some_and(|from| state.calls.len() >= from);
+            let frozen = state.frozen_kind == Some(call)
+                || state.frozen_from.is_some_and(|from| state.calls.len() >= from);
             (verdict, frozen.then(|| state.thaw.subscribe()))
         };
         if let Some(mut thaw) = thaw {

@@ -31,7 +31,7 @@ use super::sink::RawSink;
 use super::source::Source;
 use super::toolbox::Tool;
 use super::{Engine, Probe};
-use crate::app::Limits;
+use crate::limits::Limits;
 use crate::model::{DumpFormat, Settings};
 use crate::redact::Redactor;
 use crate::{Error, ErrorKind, Result};
