@@ -18,6 +18,11 @@ use crate::{Error, ErrorKind, Result};
 /// Seconds that libpq waits for each address of a host.
 pub(super) const CONNECT_TIMEOUT: u64 = 15;
 
+/// Where distributions keep the certificates that this machine trusts. libpq by itself looks only into
+/// the home folder, which is not a person's here.
+const TRUSTED: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
 /// A source's address and its password file.
 pub(super) struct Connection {
     variables: Vec<(&'static str, String)>,
@@ -39,7 +44,12 @@ impl Connection {
         set("PGHOST", settings.host.clone());
         set("PGPORT", settings.port.map(|port| port.to_string()));
         set("PGUSER", source.login.username.clone());
+        let verifies = settings.tls.as_ref().is_some_and(|mode| mode.starts_with("verify"));
         set("PGSSLMODE", settings.tls.clone());
+        set(
+            "PGSSLROOTCERT",
+            TRUSTED.into_iter().find(|file| verifies && Path::new(file).exists()).map(str::to_owned),
+        );
         if let Some(password) = &source.login.password {
             let path = source.staging.join("pgpass");
             write_password(&path, password.expose_secret())?;

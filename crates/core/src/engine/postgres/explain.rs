@@ -33,7 +33,11 @@ const KNOWN: [(&str, ErrorKind, &str); 25] = [
     ("canceling statement due to", ErrorKind::Unavailable, "on a replica, raise max_standby_streaming_delay"),
     ("server does not support SSL", ErrorKind::Config, "set tls to disable or prefer"),
     ("max_locks_per_transaction", ErrorKind::Unavailable, "raise the server's max_locks_per_transaction"),
-    ("root certificate file", ErrorKind::Config, "set tls to require, or to another mode without verify"),
+    (
+        "root certificate file",
+        ErrorKind::Config,
+        "install ca-certificates, with the server's authority among them, or set tls to require",
+    ),
     ("certificate verify failed", ErrorKind::Denied, "check the server's certificate, or the tls mode"),
 ];
 
