@@ -39,26 +39,21 @@ fn refusals(installation: &Installation) -> Vec<respaldo_core::Error> {
 
 #[tokio::test]
 async fn a_crash_in_the_middle_of_an_upload_leaves_nothing_after_the_next_tick() {
-    let listings = [
-        UploadListing::default(),
-        UploadListing { page: 1, ..UploadListing::default() },
-        UploadListing { exact_key: true, ..UploadListing::default() },
-    ];
-    for listing in listings {
-        // Two parts make a volume: the fourth is in the second volume.
-        for part in [2, 4, 6] {
-            let server = S3Server::start();
-            server.list_uploads(listing);
-            let installation = Installation::on(s3(&server, "&max_parts=2"), 32, |_| {}).await;
-            let job = crash_at_part(part, &installation, &server).await;
-            assert_eq!(job.status, Status::Running, "nobody has said otherwise");
-            installation.settle().await;
-            let ended = installation.test.job(job.id).await;
-            assert_eq!(ended.status, Status::Succeeded, "{:?}", ended.error);
-            assert_eq!(ended.backup().artifact.as_ref().unwrap().attempt, 2);
-            installation.assert_promises(&server).await;
-            assert!(refusals(&installation).is_empty());
-        }
+    let one_a_page = UploadListing { page: 1, ..UploadListing::default() };
+    let exact = UploadListing { exact_key: true, ..UploadListing::default() };
+    // Two parts make a volume: the fourth is in the second one, the fifth begins the third.
+    for (listing, part) in [(UploadListing::default(), 4), (one_a_page, 2), (exact, 2), (exact, 5)] {
+        let server = S3Server::start();
+        server.list_uploads(listing);
+        let installation = Installation::on(s3(&server, "&max_parts=2"), 27, |_| {}).await;
+        let job = crash_at_part(part, &installation, &server).await;
+        assert_eq!(job.status, Status::Running, "nobody has said otherwise");
+        installation.settle().await;
+        let ended = installation.test.job(job.id).await;
+        assert_eq!(ended.status, Status::Succeeded, "{:?}", ended.error);
+        assert_eq!(ended.backup().artifact.as_ref().unwrap().attempt, 2);
+        installation.assert_promises(&server).await;
+        assert!(refusals(&installation).is_empty());
     }
 }
 
@@ -93,4 +88,17 @@ async fn a_store_that_refuses_to_list_uploads_is_told_of_once_and_holds_nothing_
         assert_eq!(server.keys().len(), 5, "{:?}", server.keys());
         assert_eq!(server.open_uploads(), 1, "that is what the mend is for");
     }
+}
+
+#[tokio::test]
+async fn the_refusal_is_told_of_before_anything_was_left_behind() {
+    let server = S3Server::start();
+    server.fail(When::every(Operation::ListUploads), Fault::Status(403));
+    let installation = Installation::on(s3(&server, ""), 12, |_| {}).await;
+    for _ in 0..2 {
+        let job = installation.test.back_up(&installation.database).await;
+        assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
+    }
+    assert_eq!(refusals(&installation).len(), 1);
+    installation.assert_promises(&server).await;
 }

@@ -14,6 +14,7 @@ use crate::{ErrorKind, Result};
 /// Removes the leftovers of every attempt of an ended job that did not commit, when that is due.
 /// Answers how many attempts.
 pub(crate) async fn sweep(app: &App, job: &Job) -> Result<usize> {
+    complain(app).await?;
     let now = app.now();
     if !job.sweep_is_due(now) {
         return Ok(0);

@@ -30,12 +30,16 @@ pub(super) fn explain(operation: &str, error: &opendal::Error) -> Error {
     }
 }
 
+/// What it was and why. The context of an OpenDAL error (addresses, headers) stays out of it.
 fn line(error: &opendal::Error) -> String {
-    let text = error.to_string();
-    let mut line = text.lines().next().unwrap_or_default().to_owned();
+    let mut line = format!("{}: {}", error.kind(), first_line(error.message()));
     if let Some(source) = error.source() {
         line.push_str(": ");
-        line.push_str(source.to_string().lines().next().unwrap_or_default());
+        line.push_str(first_line(&source.to_string()));
     }
     line
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }

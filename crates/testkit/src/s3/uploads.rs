@@ -68,16 +68,18 @@ impl OpenUploads {
         found.retain(|upload| *upload > after);
         let more = found.len() > self.listing.page;
         found.truncate(self.listing.page);
-        let mut document = format!("<IsTruncated>{more}</IsTruncated>");
-        if let Some((key, id)) = found.last().filter(|_| more) {
-            let (key, id) = (escaped(key), escaped(id));
-            document +=
-                &format!("<NextKeyMarker>{key}</NextKeyMarker><NextUploadIdMarker>{id}</NextUploadIdMarker>");
-        }
-        for (key, id) in &found {
-            document += &format!("<Upload><Key>{}</Key><UploadId>{id}</UploadId></Upload>", escaped(key));
-        }
-        let document = format!("<ListMultipartUploadsResult>{document}</ListMultipartUploadsResult>");
+        let next = found.last().filter(|_| more).map_or_else(String::new, |(key, id)| {
+            let key = escaped(key);
+            format!("<NextKeyMarker>{key}</NextKeyMarker><NextUploadIdMarker>{id}</NextUploadIdMarker>")
+        });
+        let shown = |(key, id): &(String, String)| {
+            format!("<Upload><Key>{}</Key><UploadId>{id}</UploadId></Upload>", escaped(key))
+        };
+        let uploads: String = found.iter().map(shown).collect();
+        let document = format!(
+            "<ListMultipartUploadsResult><IsTruncated>{more}</IsTruncated>{next}{uploads}\
+             </ListMultipartUploadsResult>"
+        );
         let mut response = Response::new(Body::from(document));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         response
