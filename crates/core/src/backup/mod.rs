@@ -3,7 +3,7 @@
 //! The path of a backup through this module:
 //! [`request`] queues a job → [`run`] takes its lease and a place → `attempt` dumps, seals and stores →
 //! the manifest is written → the catalog says `succeeded`. What went wrong on the way is removed by
-//! the attempt itself, or, after a crash, by [`sweep`](self::sweep) or the next attempt.
+//! the attempt itself, or, after a crash, by the sweep or the next attempt.
 
 mod adopt;
 mod attempt;
