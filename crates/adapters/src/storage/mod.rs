@@ -3,6 +3,8 @@
 mod s3;
 mod uploads;
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::time::Duration;
 
 use opendal::Operator;
@@ -92,7 +94,8 @@ fn local(url: &Url) -> Result<Storage> {
             .with_field(FIELD)
             .with_mend("check that the folder can be made and written by this user")
     };
-    std::fs::create_dir_all(&path).map_err(failed)?;
+    // Dumps are for nobody else's eyes; a folder that is there already keeps the mode it was given.
+    DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed)?;
     let root = path.canonicalize().map_err(failed)?;
     let shown = root.to_str().ok_or_else(|| url.refuse("the path is not UTF-8"))?;
     let operator = Operator::new(Fs::default().root(shown)).map_err(|error| unusable(&error))?;
