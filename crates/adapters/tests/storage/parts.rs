@@ -93,7 +93,7 @@ async fn an_upload_to_a_store_that_stalls_holds_at_most_half_of_the_budget() {
         eventually("it is full", PATIENT.io_timeout, || alive.load(Ordering::SeqCst) >= (at_once + 1) * part);
         server.heal();
         let volumes = sending.await.unwrap();
-        assert_eq!(volumes[0].size_bytes as usize, 7 * part / MIB * MIB);
+        assert_eq!(volumes[0].size_bytes, (7 * part / MIB * MIB) as u64);
         let held = most.load(Ordering::SeqCst);
         assert!(held <= parts * part + MIB, "{held} bytes at once in {budget}");
         assert!(held <= budget / 2 + MIB, "{held} bytes at once in {budget}");
