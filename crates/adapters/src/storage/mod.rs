@@ -155,6 +155,7 @@ mod tests {
             ("s3://b?region=r&endpoint=ftp://h", "no http:// or https:// address"),
             ("s3://b?path_style=maybe", "true or false"),
             ("s3://b?max_parts=0", "from 1 upwards"),
+            ("s3://b?region=r&max_parts=10001", "at most 10000"),
             ("file://", "names no path"),
             ("file://x?y=z", "takes none"),
             ("/srv/backups", "not a URL"),

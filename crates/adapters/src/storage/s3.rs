@@ -19,6 +19,8 @@ use crate::url::Url;
 
 /// What a store of S3's kind signs with when it has no regions.
 const NO_REGION: &str = "us-east-1";
+/// S3 numbers the parts of an upload from 1 to this.
+const MOST_PARTS: u64 = 10_000;
 const PARAMETERS: &str = "s3:// takes endpoint, region, path_style and max_parts";
 
 /// Where the objects lie, worked out once for all that send requests there.
@@ -35,6 +37,9 @@ pub(super) struct Place {
 
 pub(super) fn open(mut url: Url, options: &Options) -> Result<Storage> {
     let max_parts = url.take_number("max_parts")?;
+    if max_parts.is_some_and(|parts| parts > MOST_PARTS) {
+        return Err(url.refuse(format!("max_parts must be at most {MOST_PARTS}, as many as S3 takes")));
+    }
     let place = Place::take(&mut url)?;
     install_transport();
     let mut builder = S3::default()

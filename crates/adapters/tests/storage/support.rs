@@ -35,7 +35,7 @@ pub(crate) struct Store {
     pub(crate) server: Option<S3Server>,
     /// Whether artifacts are cut into volumes: not on local disk.
     pub(crate) has_volumes: bool,
-    folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 /// Every kind of store; those that have a limit of parts take two of them.
@@ -45,16 +45,16 @@ pub(crate) fn stores() -> Vec<Store> {
         storage,
         server,
         has_volumes: name != "local disk",
-        folder: tempfile::tempdir().unwrap(),
+        _folder: None,
     };
     let server = S3Server::start();
     let remote = s3(&server, "&max_parts=2");
-    let mut local = store("local disk", open("memory://").unwrap(), None);
+    let root = tempfile::tempdir().unwrap();
     // A folder with a space and more, so that nobody takes it for a URL.
-    let folder = local.folder.path().join("a b ñ%41");
-    local.storage = open(&format!("file://{}", folder.display())).unwrap();
+    let folder = root.path().join("a b ñ%41");
+    let local = open(&format!("file://{}", folder.display())).unwrap();
     vec![
-        local,
+        Store { _folder: Some(root), ..store("local disk", local, None) },
         store("memory", open("memory://").unwrap().with_most_parts(2), None),
         store("s3", remote, Some(server)),
     ]
