@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 const BINARY: &str = env!("CARGO_BIN_EXE_respaldo");
 const KILLS: u64 = 100;
 /// Leases are short here and places many, so that the survivors need not wait.
-const CONFIG: &str = "server: {lease_seconds: 2}\nglobal: {max_parallel_jobs: 4}\ndatabases: []\n";
+const CONFIG: &str = "server: {lease_seconds: 1}\nglobal: {max_parallel_jobs: 16}\ndatabases: []\n";
 
 /// A small generator, so that a failing run can be repeated.
 struct Random(u64);
