@@ -15,8 +15,8 @@ use crate::{Error, ErrorKind, Result};
 
 /// How much a tick looks at; what is left over is due at the next one.
 const MOST: usize = 1_000;
-/// After a long downtime, more missed slots than this are counted but not recorded one by one.
-const MOST_MISSED: usize = 1_000;
+/// Slots of one database that one tick gives their outcome; after a long downtime the next tick goes on.
+const MOST_SLOTS: usize = 1_000;
 
 /// What a tick did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -101,18 +101,18 @@ async fn start_due(app: &App, database: Database, now: Timestamp) -> Result<usiz
     let schedule = Schedule::parse(expression, database.settings.timezone.as_deref())?;
     let mut slots = Vec::new();
     let mut next = database.next_due_at;
-    while let Some(slot) = next.filter(|slot| *slot <= now) {
+    while let Some(slot) = next.filter(|slot| *slot <= now && slots.len() < MOST_SLOTS) {
         slots.push(slot);
         next = Some(schedule.next_after(slot));
-        if slots.len() > MOST_MISSED {
-            slots.remove(0);
-        }
     }
-    let Some((newest, missed)) = slots.split_last() else { return Ok(0) };
-    for slot in missed {
+    // Only where no newer one has come is the last the newest.
+    let newest = if next.is_some_and(|next| next <= now) { None } else { slots.last() };
+    for slot in slots.iter().filter(|slot| Some(*slot) != newest) {
         skip(app, &database, *slot, "missed: nothing was running when it was due").await?;
     }
-    start(app, &database, *newest).await?;
+    if let Some(newest) = newest {
+        start(app, &database, *newest).await?;
+    }
     let advanced = Database { next_due_at: next, ..database };
     app.catalog.update_database(&advanced).await?;
     Ok(slots.len())

@@ -83,6 +83,24 @@ async fn after_a_downtime_the_newest_slot_is_backed_up_and_the_older_are_recorde
 }
 
 #[tokio::test]
+async fn a_downtime_of_more_slots_than_one_tick_takes_leaves_none_without_an_outcome() {
+    let test = TestApp::new();
+    let path = test.folder().join("sample.db");
+    respaldo_testkit::sqlite::sample(&path);
+    test.register(json!({"name": "m", "engine": "sqlite", "database_name": path, "schedule": "* * * * *"}))
+        .await;
+    test.clock.advance(SignedDuration::from_mins(2_500));
+    for _ in 0..3 {
+        tick(&test.app).await.unwrap();
+    }
+    let totals = test.catalog.totals(None).await.unwrap().by_status;
+    assert_eq!(totals.get("queued"), Some(&1), "{totals:?}");
+    // One more may have come while this ran.
+    let skipped = totals["skipped"];
+    assert!((2_499..=2_500).contains(&skipped), "{totals:?}");
+}
+
+#[tokio::test]
 async fn a_slot_that_meets_its_predecessor_is_skipped_with_the_reason() {
     let test = TestApp::new();
     hourly(&test).await;
