@@ -195,7 +195,6 @@ fn limits(config: &Config, catalog: &Path) -> Limits {
         attempts: ATTEMPTS,
         staging: server.staging.as_ref().map_or_else(|| folder_of(catalog).join("staging"), PathBuf::from),
         sqlite_roots: server.sqlite_roots.iter().map(PathBuf::from).collect(),
-        recipients: Vec::new(),
         defaults: config.global.settings.clone(),
     }
 }

@@ -25,8 +25,6 @@ pub struct Limits {
     pub staging: PathBuf,
     /// Folders that SQLite databases may lie in.
     pub sqlite_roots: Vec<PathBuf>,
-    /// Recipients that artifacts are encrypted to where a database names none.
-    pub recipients: Vec<String>,
     /// Policy fields of databases that do not set them (`global` in `config.yaml`).
     pub defaults: serde_json::Map<String, serde_json::Value>,
 }

@@ -60,10 +60,6 @@ pub(crate) fn queued(
     created_at: jiff::Timestamp,
 ) -> Job {
     let settings = &database.settings;
-    let encryption = match settings.encryption.as_slice() {
-        [] => app.limits.recipients.clone(),
-        own => own.to_vec(),
-    };
     let backup = Backup {
         kind,
         slot: (kind == BackupKind::Scheduled).then_some(created_at),
@@ -72,7 +68,7 @@ pub(crate) fn queued(
         engine: settings.engine,
         format: settings.format,
         compression: settings.compression,
-        encryption,
+        encryption: settings.encryption.clone(),
         name: None,
         artifact: None,
         fingerprint: None,

@@ -89,7 +89,6 @@ impl TestApp {
             attempts: 3,
             staging: folder.path().join("staging"),
             sqlite_roots: vec![folder.path().to_owned()],
-            recipients: Vec::new(),
             defaults: serde_json::Map::new(),
         };
         adjust(&mut limits);
