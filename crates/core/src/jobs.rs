@@ -1,8 +1,9 @@
 //! Jobs: look up, log, cancel, and the one way in which their records are changed.
 
 use crate::app::App;
+use crate::backup::aftermath;
 use crate::model::{Job, JobId};
-use crate::ports::{Event, LogEntry};
+use crate::ports::LogEntry;
 use crate::{Error, ErrorKind, Result};
 
 /// How often a change is applied anew to a record that others keep changing.
@@ -24,7 +25,8 @@ pub async fn cancel(app: &App, id: JobId) -> Result<Job> {
     let now = app.now();
     let job = update(app, id, |job| job.cancel(now)).await?;
     if job.status.is_terminal() {
-        app.events.publish(Event::JobEnded(Box::new(job.clone()))).await?;
+        // What fails here is left to a tick.
+        let _next_tick = aftermath::see_to(app, &job).await;
     }
     Ok(job)
 }

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::backup::{queued, staging, sweep};
+use crate::backup::{aftermath, queued, staging, sweep};
 use crate::databases::{self, definition};
 use crate::model::{BackupKind, Database, Job, JobId, Status};
 use crate::ports::{Event, JobFilter};
@@ -29,6 +29,8 @@ pub struct Ticked {
     pub deleted: usize,
     /// Attempts and staging folders whose leftovers were removed.
     pub swept: usize,
+    /// Ended jobs whose end was told late, because whoever ended them could not.
+    pub told: usize,
     /// Definitions written to storage.
     pub defined: usize,
 }
@@ -71,7 +73,13 @@ async fn attend_job(app: &App, job: Job, now: Timestamp, ticked: &mut Ticked) ->
                 ticked.rung += 1;
             }
         }
-        _ => ticked.swept += sweep::sweep(app, &job).await?,
+        _ => {
+            if job.tell_at().is_some_and(|at| at <= now) {
+                aftermath::see_to(app, &job).await?;
+                ticked.told += 1;
+            }
+            ticked.swept += sweep::sweep(app, &job).await?;
+        }
     }
     Ok(())
 }
@@ -113,7 +121,8 @@ async fn start_due(app: &App, database: Database, now: Timestamp) -> Result<usiz
     if let Some(newest) = newest {
         start(app, &database, *newest).await?;
     }
-    let advanced = Database { next_due_at: next, ..database };
+    let last_due_at = slots.last().copied().or(database.last_due_at);
+    let advanced = Database { next_due_at: next, last_due_at, ..database };
     app.catalog.update_database(&advanced).await?;
     Ok(slots.len())
 }
@@ -150,7 +159,7 @@ async fn skip(app: &App, database: &Database, slot: Timestamp, reason: &str) -> 
     let mut job = queued(app, database, BackupKind::Scheduled, id, slot);
     job.skip(reason, app.now());
     if app.catalog.create_job(&job).await? {
-        app.events.publish(Event::JobEnded(Box::new(job))).await?;
+        aftermath::see_to(app, &job).await?;
     }
     Ok(())
 }

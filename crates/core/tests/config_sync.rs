@@ -38,6 +38,8 @@ fn record(id: i64, config_id: Option<&str>, settings: Settings, credentials: Cre
         updated_at: Timestamp::UNIX_EPOCH,
         schedule_changed_at: Timestamp::UNIX_EPOCH,
         next_due_at: None,
+        last_due_at: None,
+        history: respaldo_core::model::History::default(),
         definition_stale: false,
         synced: None,
     }

@@ -6,6 +6,7 @@
 //! the attempt itself, or, after a crash, by the sweep or the next attempt.
 
 mod adopt;
+pub(crate) mod aftermath;
 mod attempt;
 mod download;
 mod keeper;
@@ -95,7 +96,7 @@ pub async fn stats(app: &App, database: Option<DatabaseId>) -> Result<Totals> {
 /// Deletes a backup: manifest, artifact, record. True when it is gone; false when a reader holds it,
 /// and a later tick will finish.
 pub async fn delete(app: &App, id: JobId) -> Result<bool> {
-    get(app, id).await?;
+    aftermath::see_to(app, &get(app, id).await?).await?;
     let job = jobs::update(app, id, Job::delete).await?;
     sweep::finish_deletion(app, &job).await
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::adopt::{self, Finished};
+use super::aftermath;
 use super::attempt::Attempt;
 use super::keeper::{Keeper, Stop, flush};
 use super::naming;
@@ -22,7 +23,6 @@ use crate::databases;
 use crate::engine::{JobLog, Meter, Source};
 use crate::jobs;
 use crate::model::{Job, JobId, Status};
-use crate::ports::Event;
 use crate::storage::Upload;
 use crate::{Error, ErrorKind, Result};
 
@@ -262,7 +262,8 @@ impl Running<'_> {
         }
         // What could not be removed keeps the job in the attention index; a tick tries again.
         let _next_tick = sweep::sweep(self.app, &job).await;
-        self.app.events.publish(Event::JobEnded(Box::new(job))).await?;
+        // Neither is lost what follows from its end.
+        let _next_tick = aftermath::see_to(self.app, &job).await;
         Ok(Ran::Ended)
     }
 }

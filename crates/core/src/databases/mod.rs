@@ -17,7 +17,9 @@ use crate::backup::staging::Staging;
 use crate::engine::{self, JobLog, Probe, Source};
 use crate::jobs;
 use crate::keys;
-use crate::model::{Credentials, Database, DatabaseId, DatabaseUid, EngineKind, Job, Settings, Status};
+use crate::model::{
+    Credentials, Database, DatabaseId, DatabaseUid, EngineKind, History, Job, Settings, Status,
+};
 use crate::ports::{Cursor, Event, JobFilter, NewDatabase};
 use crate::schedule::Schedule;
 use crate::{Error, ErrorKind, Result};
@@ -113,6 +115,8 @@ pub(crate) async fn create(
         revision: 0,
         config_id,
         next_due_at: next_due(&settings, now)?,
+        last_due_at: None,
+        history: History::default(),
         settings,
         credentials,
         created_at: now,
@@ -304,6 +308,8 @@ async fn delete_all(app: &App, backups: &[Job]) -> Result<()> {
             if !job.status.is_terminal() && job.lease.is_none() && job.status != Status::Deleting {
                 job.cancel(now)?;
             }
+            // The counts go with the database.
+            job.told();
             job.delete()
         })
         .await?;

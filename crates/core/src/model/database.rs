@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::history::History;
 use super::id::{DatabaseId, DatabaseUid};
 use crate::keyring::SealedSecret;
 use crate::seal::Compression;
@@ -247,6 +248,12 @@ pub struct Database {
     /// The next due time of its schedule.
     #[serde(default)]
     pub next_due_at: Option<Timestamp>,
+    /// The newest slot that has come.
+    #[serde(default)]
+    pub last_due_at: Option<Timestamp>,
+    /// What became of its backups.
+    #[serde(default)]
+    pub history: History,
     /// Whether the definition in storage is older than this record.
     #[serde(default)]
     pub definition_stale: bool,

@@ -16,10 +16,12 @@
 //! [`ErrorKind::Fenced`] and must stop. Clocks decide only whether a holder is still alive; the fence
 //! decides whose result counts.
 
-use std::collections::BTreeSet;
+mod attempts;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+pub use attempts::Attempts;
 
 use super::backup::{Artifact, Backup};
 use super::id::{DatabaseId, DatabaseUid, JobId};
@@ -28,11 +30,10 @@ use crate::{Error, ErrorKind, Result};
 
 /// How long a queued job waits before its doorbell is rung again.
 const RING_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(60);
+/// How long an ended job waits before a tick does what its end asks for.
+const TELL_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// The first retry waits this long; each further one twice as long.
 const FIRST_BACKOFF: SignedDuration = SignedDuration::from_secs(10);
-/// Leftovers that were swept are looked for once more after this long: a worker that was stopped, or a
-/// request that was under way to the store, may have written after the sweep.
-const SECOND_LOOK_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// No retry waits longer than this.
 const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(15);
 
@@ -113,31 +114,6 @@ impl Work {
     }
 }
 
-/// Which attempt is under way, how many there may be, and which may have left bytes behind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempts {
-    /// The number of the last attempt that began; 0 before the first. It only grows, so that no two
-    /// attempts ever write to the same place.
-    pub current: u32,
-    /// Attempts that failed, or whose worker died.
-    #[serde(default)]
-    pub failures: u32,
-    /// At this many failures the job is given up.
-    pub most: u32,
-    /// Not leased before this time (the wait before a retry).
-    #[serde(default)]
-    pub not_before: Option<Timestamp>,
-    /// Attempts that did not commit and may have left bytes in storage: the sweep's work list.
-    #[serde(default)]
-    pub litter: BTreeSet<u32>,
-    /// Attempts before this one are never adopted: somebody may be removing what they left.
-    #[serde(default)]
-    pub adoptable_from: u32,
-    /// The litter of the ended job was swept once, and is swept for good from this time on.
-    #[serde(default)]
-    pub look_again_at: Option<Timestamp>,
-}
-
 /// One unit of work. For a dump, this record is the backup's too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -179,6 +155,9 @@ pub struct Job {
     /// Why its last attempt ended badly.
     #[serde(default)]
     pub error: Option<Error>,
+    /// It has ended, and what follows from that (counting it, telling it) is not done yet.
+    #[serde(default)]
+    pub untold: bool,
 }
 
 impl Job {
@@ -200,20 +179,13 @@ impl Job {
             created_at: now,
             started_at: None,
             finished_at: None,
-            attempts: Attempts {
-                current: 0,
-                failures: 0,
-                most: most_attempts,
-                not_before: None,
-                litter: BTreeSet::new(),
-                adoptable_from: 0,
-                look_again_at: None,
-            },
+            attempts: Attempts::new(most_attempts),
             lease: None,
             fence: 0,
             cancel_requested: false,
             progress: Progress::default(),
             error: None,
+            untold: false,
         }
     }
 
@@ -236,9 +208,31 @@ impl Job {
             Status::Queued => Some(self.attempts.not_before.unwrap_or(self.created_at + RING_AGAIN_AFTER)),
             Status::Running => Some(self.lease.as_ref().map_or(self.created_at, |lease| lease.expires_at)),
             Status::Deleting => Some(self.created_at),
-            _ if self.attempts.litter.is_empty() => None,
-            _ => Some(self.attempts.look_again_at.unwrap_or(self.created_at)),
+            _ => {
+                let litter = !self.attempts.litter.is_empty();
+                let sweep = litter.then(|| self.attempts.look_again_at.unwrap_or(self.created_at));
+                sweep.into_iter().chain(self.tell_at()).min()
+            }
         }
+    }
+
+    /// When a tick should see to what follows from its end, unless that is done: not at once, because
+    /// whoever ended it is just doing it.
+    pub fn tell_at(&self) -> Option<Timestamp> {
+        let ended = self.finished_at.filter(|_| self.untold && self.status.is_terminal());
+        ended.map(|at| at.checked_add(TELL_AGAIN_AFTER).unwrap_or(at))
+    }
+
+    /// Records that all who must know of its end have been told.
+    pub fn told(&mut self) {
+        self.untold = false;
+    }
+
+    /// How long its last attempt took, in milliseconds, once it has ended; 0 when the clock was set back
+    /// meanwhile.
+    pub fn duration_ms(&self) -> Option<u64> {
+        let elapsed = self.finished_at?.duration_since(self.started_at?);
+        Some(u64::try_from(elapsed.as_millis()).unwrap_or(0))
     }
 
     /// Whether its holder counts as dead.
@@ -372,60 +366,6 @@ impl Job {
         }
     }
 
-    /// Whether its attempts are used up.
-    pub fn is_exhausted(&self) -> bool {
-        self.attempts.failures >= self.attempts.most
-    }
-
-    /// Records that an attempt has ended and left nothing in storage.
-    pub fn swept(&mut self, attempt: u32) {
-        self.attempts.litter.remove(&attempt);
-    }
-
-    /// Attempts before the current one that may be whole, newest first.
-    pub fn adoptable(&self) -> impl Iterator<Item = u32> {
-        let attempts = self.attempts.adoptable_from..self.attempts.current;
-        attempts.rev().filter(|attempt| self.attempts.litter.contains(attempt))
-    }
-
-    /// Gives up the attempts before the current one: from now on they may be removed, because nobody
-    /// adopts them any more.
-    pub fn condemn_earlier(&mut self, fence: u64) -> Result<()> {
-        self.check_fence(fence)?;
-        self.attempts.adoptable_from = self.attempts.current;
-        Ok(())
-    }
-
-    /// Whether the leftovers of an ended job are to be removed now.
-    pub fn sweep_is_due(&self, now: Timestamp) -> bool {
-        self.status.is_terminal()
-            && !self.attempts.litter.is_empty()
-            && self.attempts.look_again_at.is_none_or(|at| at <= now)
-    }
-
-    /// Records a sweep of these attempts of an ended job: the first leaves them under suspicion.
-    pub fn swept_after_end(&mut self, attempts: &BTreeSet<u32>, now: Timestamp) {
-        match self.attempts.look_again_at {
-            None => self.attempts.look_again_at = Some(now + SECOND_LOOK_AFTER),
-            Some(at) if at > now => {}
-            Some(_) => {
-                self.attempts.litter.retain(|attempt| !attempts.contains(attempt));
-                self.attempts.look_again_at = None;
-            }
-        }
-    }
-
-    /// Records that an attempt which had lost its lease may have written since. False when it was
-    /// adopted and committed: then its bytes are the backup's.
-    pub fn confess(&mut self, attempt: u32) -> bool {
-        if self.backup().artifact.as_ref().is_some_and(|artifact| artifact.attempt == attempt) {
-            return false;
-        }
-        self.attempts.litter.insert(attempt);
-        self.attempts.look_again_at = None;
-        true
-    }
-
     /// Gives the lease back without having failed: the job waits in the queue for another worker.
     pub fn put_back(&mut self, fence: u64, not_before: Timestamp) -> Result<()> {
         self.check_fence(fence)?;
@@ -441,8 +381,13 @@ impl Job {
         self.end(Status::Skipped, now);
     }
 
-    /// Marks it for removal. A job that may still be worked on is refused.
+    /// Marks it for removal. A job that may still be worked on is refused, and so is one whose end has not
+    /// been told yet.
     pub fn delete(&mut self) -> Result<()> {
+        if self.untold {
+            let message = format!("backup {} has just ended", self.id);
+            return Err(Error::conflict("delete a backup", message).with_retryable(true));
+        }
         if self.status.is_terminal() || self.status == Status::Deleting {
             self.status = Status::Deleting;
             return Ok(());
@@ -456,5 +401,6 @@ impl Job {
         self.lease = None;
         self.attempts.not_before = None;
         self.finished_at = Some(now);
+        self.untold = true;
     }
 }

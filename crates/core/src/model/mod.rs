@@ -6,6 +6,7 @@
 
 mod backup;
 mod database;
+mod history;
 mod id;
 mod job;
 mod manifest;
@@ -13,6 +14,7 @@ mod name;
 
 pub use backup::{Artifact, Backup, BackupKind, Verification, VerificationStatus, Volume};
 pub use database::{Credentials, Database, DumpFormat, EngineKind, Runner, Settings, VerifyPolicy};
+pub use history::{DURATION_BOUNDS, Durations, History, LastRun, LastSuccess};
 pub use id::{DatabaseId, DatabaseUid, JobId};
 pub use job::{Attempts, Job, Lease, Progress, Status, Work};
 pub use manifest::{Content, LONGEST_MANIFEST, Manifest, ManifestContent};

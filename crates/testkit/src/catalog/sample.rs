@@ -29,6 +29,8 @@ pub fn database(uid: u128) -> Database {
         updated_at: at(-60_000),
         schedule_changed_at: at(-60_000),
         next_due_at: Some(at(0)),
+        last_due_at: None,
+        history: respaldo_core::model::History::default(),
         definition_stale: false,
         synced: None,
     }

@@ -1,0 +1,66 @@
+//! What follows from the end of a job: it is counted, and told.
+//!
+//! A job that ends is marked `untold` in the same write. Whoever ended it sees to the rest at once; when
+//! that fails, or the process dies, a tick does it later, so no end is lost between the record and those
+//! who must know. Events may be told twice; counting is exact.
+//!
+//! Why counting is exact with writes of one record at a time: the database's record is read before the
+//! job's, and written only if nobody wrote it meanwhile. A job that this pass sees as untold and not
+//! among the `counted` of the database it read first has not been counted before: an id leaves `counted`
+//! only after its job was marked as told, which this pass would have seen.
+
+use crate::app::App;
+use crate::jobs::{self, MOST_CONFLICTS};
+use crate::model::{Database, Job, JobId};
+use crate::ports::Event;
+use crate::{Error, ErrorKind, Result};
+
+/// Does what the end of this job asks for, unless that is done.
+pub(crate) async fn see_to(app: &App, job: &Job) -> Result<()> {
+    if !job.untold || !job.status.is_terminal() {
+        return Ok(());
+    }
+    count(app, job).await?;
+    app.events.publish(Event::JobEnded(Box::new(job.clone()))).await?;
+    let told = jobs::update(app, job.id, |job| {
+        job.told();
+        Ok(())
+    });
+    match told.await {
+        // Deleted in the meantime.
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        told => told.map(drop),
+    }
+}
+
+/// Counts a job in its database's history, once.
+async fn count(app: &App, job: &Job) -> Result<()> {
+    for _ in 0..MOST_CONFLICTS {
+        // Without its database there is nothing to count for.
+        let Some(mut database) = app.catalog.database(job.database_id).await? else { return Ok(()) };
+        let uncounted = app.catalog.job(job.id).await?.is_some_and(|job| job.untold);
+        if !uncounted || database.history.counted.contains(&job.id) {
+            return Ok(());
+        }
+        forget_told(app, &mut database).await?;
+        database.history.count(job);
+        match app.catalog.update_database(&database).await {
+            Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
+            counted => return counted.map(drop),
+        }
+    }
+    Err(Error::conflict("count a job", format!("database {} changes too often", job.database_id))
+        .with_retryable(true))
+}
+
+/// Takes those out of `counted` whose own records say that they were.
+async fn forget_told(app: &App, database: &mut Database) -> Result<()> {
+    let mut kept: Vec<JobId> = Vec::new();
+    for id in std::mem::take(&mut database.history.counted) {
+        if app.catalog.job(id).await?.is_some_and(|job| job.untold) {
+            kept.push(id);
+        }
+    }
+    database.history.counted = kept;
+    Ok(())
+}
