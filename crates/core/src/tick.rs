@@ -115,19 +115,23 @@ async fn start_due(app: &App, database: Database, now: Timestamp) -> Result<usiz
     }
     // Only where no newer one has come is the last the newest.
     let newest = if next.is_some_and(|next| next <= now) { None } else { slots.last() };
+    let mut skipped = Vec::new();
     for slot in slots.iter().filter(|slot| Some(*slot) != newest) {
-        skip(app, &database, *slot, "missed: nothing was running when it was due").await?;
+        skipped.extend(skip(app, &database, *slot, "missed: nothing was running when it was due").await?);
     }
     if let Some(newest) = newest {
-        start(app, &database, *newest).await?;
+        skipped.extend(start(app, &database, *newest).await?);
     }
     let last_due_at = slots.last().copied().or(database.last_due_at);
     let advanced = Database { next_due_at: next, last_due_at, ..database };
     app.catalog.update_database(&advanced).await?;
+    // Only now: it counts them in the record that was just written.
+    aftermath::see_to_all(app, &skipped).await?;
     Ok(slots.len())
 }
 
-async fn start(app: &App, database: &Database, slot: Timestamp) -> Result<()> {
+/// Queues the backup of a slot; answers the record when it is skipped instead.
+async fn start(app: &App, database: &Database, slot: Timestamp) -> Result<Option<Job>> {
     if let Some(reason) = databases::held_back(app, database).await? {
         return skip(app, database, slot, &format!("held back: {reason}")).await;
     }
@@ -138,7 +142,7 @@ async fn start(app: &App, database: &Database, slot: Timestamp) -> Result<()> {
     if app.catalog.create_job(&job).await? {
         app.doorbell.ring(job.id).await?;
     }
-    Ok(())
+    Ok(None)
 }
 
 async fn active_backup(app: &App, database: &Database, slot: Timestamp) -> Result<Option<JobId>> {
@@ -154,12 +158,10 @@ async fn active_backup(app: &App, database: &Database, slot: Timestamp) -> Resul
     Ok(None)
 }
 
-async fn skip(app: &App, database: &Database, slot: Timestamp, reason: &str) -> Result<()> {
+/// Records that a slot gave no backup; none when it has its outcome already.
+async fn skip(app: &App, database: &Database, slot: Timestamp, reason: &str) -> Result<Option<Job>> {
     let id = JobId::for_slot(database.uid, slot);
     let mut job = queued(app, database, BackupKind::Scheduled, id, slot);
     job.skip(reason, app.now());
-    if app.catalog.create_job(&job).await? {
-        aftermath::see_to(app, &job).await?;
-    }
-    Ok(())
+    Ok(app.catalog.create_job(&job).await?.then_some(job))
 }
