@@ -38,6 +38,7 @@ fn record(id: i64, config_id: Option<&str>, settings: Settings, credentials: Cre
         updated_at: Timestamp::UNIX_EPOCH,
         schedule_changed_at: Timestamp::UNIX_EPOCH,
         next_due_at: None,
+        next_start_at: None,
         definition_stale: false,
         synced: None,
     }

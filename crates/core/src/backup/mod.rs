@@ -15,6 +15,7 @@ mod place;
 mod run;
 pub(crate) mod staging;
 pub(crate) mod sweep;
+pub(crate) mod tombstone;
 mod worker;
 
 pub use self::download::Download;

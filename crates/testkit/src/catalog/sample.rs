@@ -29,6 +29,7 @@ pub fn database(uid: u128) -> Database {
         updated_at: at(-60_000),
         schedule_changed_at: at(-60_000),
         next_due_at: Some(at(0)),
+        next_start_at: None,
         definition_stale: false,
         synced: None,
     }
