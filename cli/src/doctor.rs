@@ -120,7 +120,7 @@ async fn look_at(entry: &Entry, secrets: &dyn Secrets, found: &mut Findings) {
     let mut lacks = Vec::new();
     if !built().contains(&engine) {
         lacks.push(format!(
-            "the engine {engine} is not built in this version; built are {}",
+            "the engine {engine} is not built yet in this version; built are {}",
             built().join(", ")
         ));
     }

@@ -20,8 +20,10 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// The changes of a zone's offset: when, and from how many minutes to how many.
-fn changes(zone: &TimeZone) -> Vec<(Timestamp, i64, i64)> {
+/// A change of a zone's offset: when, and from how many minutes to how many.
+type Change = (Timestamp, i64, i64);
+
+fn changes(zone: &TimeZone) -> Vec<Change> {
     let mut offset = zone.to_offset(at("2020-01-01T00:00:00Z")).seconds();
     let mut changes = Vec::new();
     for change in zone.following(at("2020-01-01T00:00:00Z")) {
@@ -38,7 +40,7 @@ fn changes(zone: &TimeZone) -> Vec<(Timestamp, i64, i64)> {
 }
 
 /// One name of each set of changes there is; zones that never change are one.
-fn zones() -> Vec<(String, Vec<(Timestamp, i64, i64)>)> {
+fn zones() -> Vec<(String, Vec<Change>)> {
     let mut distinct = BTreeMap::new();
     let mut names = 0;
     for name in jiff::tz::db().available() {
@@ -66,7 +68,7 @@ fn assert_agrees(cron: &str, name: &str, local: &LocalTime, from: Timestamp, to:
 }
 
 /// A daily time in the middle of what clocks leave out, or show twice.
-fn in_the_middle(change: (Timestamp, i64, i64)) -> String {
+fn in_the_middle(change: Change) -> String {
     let (at, before, after) = change;
     let minute = at.as_second().div_euclid(60) + before.min(after) + (before - after).abs() / 2;
     let of_day = minute.rem_euclid(1440);

@@ -4,7 +4,7 @@
 //! holds while the record is there. A tick that had read the database, was stopped for long, and goes on
 //! when the backup has been made *and deleted* would make a second one; the tombstone tells it not to.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::app::App;
 use crate::model::{Job, Status};
@@ -33,8 +33,9 @@ async fn is_buried(app: &App, job: &Job) -> Result<bool> {
     if job.backup().slot.is_none() {
         return Ok(false);
     }
-    // A claim that has expired long ago to whoever looks: it asks, and holds nothing.
-    let held = app.catalog.claim(&key(job), "asked", app.now(), Some(Timestamp::UNIX_EPOCH)).await?;
+    // A claim that has long expired to all whose clocks are less than that apart: it asks, and holds nothing.
+    let now = app.now();
+    let held = app.catalog.claim(&key(job), "asked", now, Some(now - KEPT)).await?;
     Ok(held.is_some())
 }
 
