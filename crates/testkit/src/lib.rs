@@ -7,6 +7,7 @@
 //! - [`sqlite`]: the same for SQLite, with a writer that never stops;
 //! - [`respaldo`]: the real server as a process that can be killed;
 //! - [`s3`]: an S3 server in this process that can be told to fail, and what it was asked;
+//! - [`cron`]: a second reading of crontabs, by the minute, to compare the product with;
 //! - [`faults`]: an OpenDAL layer that counts storage calls and fails the one you name;
 //! - [`tools`]: simulated engine tools for PATH that lie, hang and die, and record how they were called.
 //!
@@ -18,6 +19,7 @@
 
 pub mod app;
 pub mod catalog;
+pub mod cron;
 pub mod faults;
 pub mod host;
 pub mod postgres;
