@@ -52,7 +52,7 @@ pub(super) async fn disown(app: &App, job: &Job, attempt: u32) -> Result<()> {
 }
 
 /// Tells what storage refused and nothing stopped for.
-async fn complain(app: &App) -> Result<()> {
+pub(super) async fn complain(app: &App) -> Result<()> {
     match app.storage.complaint() {
         Some(refusal) => app.events.publish(Event::StorageRefused(refusal)).await,
         None => Ok(()),
