@@ -19,12 +19,38 @@ struct Needs {
     engine: &'static str,
     tools: &'static [&'static str],
     package: &'static str,
+    /// Whether a tool that tells this version is its engine's: names are shared.
+    fits: fn(&str) -> bool,
 }
 
 const NEEDS: &[Needs] = &[
-    Needs { engine: "postgres", tools: &["pg_dump", "psql"], package: "postgresql-client" },
-    Needs { engine: "sqlite", tools: &[], package: "" },
+    Needs { engine: "postgres", tools: &["pg_dump", "psql"], package: "postgresql-client", fits: any },
+    Needs {
+        engine: "mysql",
+        tools: &["mysqldump", "mysql"],
+        package: "mysql-client (Ubuntu, or MySQL's APT repository; MariaDB's does not do)",
+        fits: of_mysql,
+    },
+    Needs {
+        engine: "mariadb",
+        tools: &["mariadb-dump", "mariadb"],
+        package: "mariadb-client",
+        fits: of_mariadb,
+    },
+    Needs { engine: "sqlite", tools: &[], package: "", fits: any },
 ];
+
+fn any(_version: &str) -> bool {
+    true
+}
+
+fn of_mariadb(version: &str) -> bool {
+    version.contains("MariaDB")
+}
+
+fn of_mysql(version: &str) -> bool {
+    !of_mariadb(version)
+}
 
 /// Prints what is there and what is missing. Fails when a tool of an engine of this build is missing.
 pub(crate) async fn run() -> Result<ExitCode> {
@@ -38,24 +64,31 @@ pub(crate) async fn run() -> Result<ExitCode> {
             println!("  ok       built in");
         }
         for tool in needs.tools {
-            whole &= report(&toolbox, tool, needs.package).await;
+            whole &= report(&toolbox, tool, needs).await;
         }
     }
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn report(toolbox: &Toolbox, tool: &str, package: &str) -> bool {
-    let found = toolbox.find_all(tool);
-    for path in &found {
-        match version(path).await {
-            Ok(version) => println!("  ok       {version} at {}", path.display()),
-            Err(error) => println!("  broken   {} ({error})", path.display()),
+async fn report(toolbox: &Toolbox, tool: &str, needs: &Needs) -> bool {
+    let mut found = false;
+    for path in toolbox.find_all(tool) {
+        match version(&path).await {
+            Ok(version) if (needs.fits)(&version) => {
+                found = true;
+                println!("  ok       {version} at {}", path.display());
+            }
+            Ok(version) => println!("  other    {version} at {}", path.display()),
+            Err(error) => {
+                found = true;
+                println!("  broken   {} ({error})", path.display());
+            }
         }
     }
-    if found.is_empty() {
-        println!("  missing  {tool}: apt-get install {package}");
+    if !found {
+        println!("  missing  {tool}: apt-get install {}", needs.package);
     }
-    !found.is_empty()
+    found
 }
 
 async fn version(tool: &Path) -> Result<String> {
