@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use respaldo_core::databases::Definition;
+use respaldo_core::engine::mysql::DumpObserver;
 use respaldo_core::engine::observe::Observer as _;
 use respaldo_core::engine::postgres::{LARGE_OBJECTS, PlainObserver};
 use respaldo_core::fingerprint::Fingerprint;

@@ -66,14 +66,12 @@ impl Mysql {
     /// The same of MySQL; none, with a line that says so, where it is not installed.
     pub fn shared_mysql() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Mysql>> = OnceLock::new();
-        let start = || match Maker::Mysql.bin_dir() {
-            Some(bin) => Some(Self::start_in(Maker::Mysql, bin)),
-            None => {
-                eprintln!(
-                    "SKIPPED: MySQL's server is not installed here (scripts/install-test-dependencies)"
-                );
-                None
+        let start = || {
+            let bin = Maker::Mysql.bin_dir();
+            if bin.is_none() {
+                eprintln!("SKIPPED: MySQL's server is not here: see scripts/install-test-dependencies");
             }
+            bin.map(|bin| Self::start_in(Maker::Mysql, bin))
         };
         SHARED.get_or_init(start).as_ref()
     }

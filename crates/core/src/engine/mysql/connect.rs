@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_value_is_quoted_and_its_escapes_are_escaped() {
-        assert_eq!(quoted("password", r##"a"b\n#;' x"##).unwrap(), r##""a\"b\\n#;' x""##);
+        assert_eq!(quoted("password", r#"a"b\n#;' x"#).unwrap(), r#""a\"b\\n#;' x""#);
         for bad in ["a\nb", "a\rb", "a\0b"] {
             assert_eq!(quoted("password", bad).unwrap_err().field(), Some("credentials.password"));
         }

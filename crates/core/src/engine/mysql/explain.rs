@@ -4,10 +4,12 @@ use crate::engine::process::Ended;
 use crate::{Error, ErrorKind};
 
 const GRANT: &str = "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, EXECUTE ON the database TO the user";
+const CERTIFICATE: &str =
+    "give the server a certificate for its name that this machine trusts, or set tls to required";
 const MEANTIME: &str = "do not change tables' definitions while backups run; it is tried again";
 
 /// A phrase of a client or server (of either family), what it means, and what to do. The first one counts.
-const KNOWN: [(&str, ErrorKind, &str); 40] = [
+const KNOWN: [(&str, ErrorKind, &str); 43] = [
     ("Unknown database", ErrorKind::NotFound, "check database_name"),
     ("PROCESS privilege", ErrorKind::Denied, "GRANT PROCESS ON *.* TO the user"),
     ("RELOAD privilege", ErrorKind::Denied, "GRANT RELOAD ON *.* TO the user"),
@@ -33,16 +35,11 @@ const KNOWN: [(&str, ErrorKind, &str); 40] = [
         ErrorKind::Config,
         "install ca-certificates, with the server's authority among them",
     ),
-    (
-        "self-signed certificate",
-        ErrorKind::Denied,
-        "give the server a certificate that this machine trusts, or set tls to required",
-    ),
-    (
-        "self signed certificate",
-        ErrorKind::Denied,
-        "give the server a certificate that this machine trusts, or set tls to required",
-    ),
+    ("self-signed certificate", ErrorKind::Denied, CERTIFICATE),
+    ("self signed certificate", ErrorKind::Denied, CERTIFICATE),
+    ("certificate verify failed", ErrorKind::Denied, CERTIFICATE),
+    ("erification of certificate", ErrorKind::Denied, CERTIFICATE),
+    ("ertificate verification failure", ErrorKind::Denied, CERTIFICATE),
     ("server does not support", ErrorKind::Config, "set up TLS on the server, or set tls to disabled"),
     ("server doesn't support", ErrorKind::Config, "set up TLS on the server, or set tls to disabled"),
     ("SSL connection error", ErrorKind::Config, "check the server's TLS, or the tls mode"),

@@ -117,8 +117,13 @@ impl Lexer {
         Some(match self.state {
             State::Quote(b'`') | State::QuoteEscape(b'`') => "a quoted name",
             State::Quote(_) | State::QuoteEscape(_) => "a quoted string",
-            State::LineComment | State::BlockComment { .. } => "a comment",
-            State::Dash | State::Dashes | State::Slash | State::SlashStar | State::SlashStarM => "a comment",
+            State::LineComment
+            | State::BlockComment { .. }
+            | State::Dash
+            | State::Dashes
+            | State::Slash
+            | State::SlashStar
+            | State::SlashStarM => "a comment",
             State::Start(1..) => "its first line",
             State::DelimiterLine => "a DELIMITER line",
             State::Opening | State::Semicolon => "a statement",

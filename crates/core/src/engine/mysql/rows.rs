@@ -125,9 +125,8 @@ impl Insert {
             (Place::Name, _) => self.push_name(byte)?,
             (Place::NameEnd | Place::Columns, _) => self.column(byte)?,
             (Place::Column, b'`') => self.place = Place::Columns,
-            (Place::Column, _) => {}
             (Place::Gap, b'(') => self.place = Place::Row,
-            (Place::Gap, b',' | b' ' | b'\n' | b'\r' | b'\t') => {}
+            (Place::Column, _) | (Place::Gap, b',' | b' ' | b'\n' | b'\r' | b'\t') => {}
             (Place::Gap, b';') if self.table.rows > 0 => return Ok(true),
             (Place::Start | Place::Gap | Place::Row, _) => return Err(unusual()),
         }
