@@ -27,12 +27,38 @@ struct Needs {
     engine: &'static str,
     tools: &'static [&'static str],
     package: &'static str,
+    /// Whether a tool that tells this version is its engine's: names are shared.
+    fits: fn(&str) -> bool,
 }
 
 const NEEDS: &[Needs] = &[
-    Needs { engine: "postgres", tools: &["pg_dump", "psql"], package: "postgresql-client" },
-    Needs { engine: "sqlite", tools: &[], package: "" },
+    Needs { engine: "postgres", tools: &["pg_dump", "psql"], package: "postgresql-client", fits: any },
+    Needs {
+        engine: "mysql",
+        tools: &["mysqldump", "mysql"],
+        package: "mysql-client (Ubuntu, or MySQL's APT repository; MariaDB's does not do)",
+        fits: of_mysql,
+    },
+    Needs {
+        engine: "mariadb",
+        tools: &["mariadb-dump", "mariadb"],
+        package: "mariadb-client",
+        fits: of_mariadb,
+    },
+    Needs { engine: "sqlite", tools: &[], package: "", fits: any },
 ];
+
+fn any(_version: &str) -> bool {
+    true
+}
+
+fn of_mariadb(version: &str) -> bool {
+    version.contains("MariaDB")
+}
+
+fn of_mysql(version: &str) -> bool {
+    !of_mariadb(version)
+}
 
 /// Lines for people, and whether anything is missing.
 #[derive(Debug)]
@@ -53,7 +79,7 @@ impl Findings {
 }
 
 /// Prints what is there and what is missing. Fails when something is that a database of the file needs;
-/// without a file, when a tool of an engine of this build is.
+/// without a file nobody knows what is needed.
 pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let path = environment::raw("PATH").unwrap_or_default();
     let toolbox = Toolbox::new(split_paths(&path)).with_distribution_folders();
@@ -84,9 +110,9 @@ async fn examine(toolbox: &Toolbox, secrets: &dyn Secrets, config: Option<&(Stri
         if needs.tools.is_empty() {
             found.say("  ok       built in");
         }
-        let needed = used.as_ref().is_none_or(|used| used.contains(needs.engine));
+        let needed = is_needed(needs, used.as_ref(), toolbox);
         for tool in needs.tools {
-            look_for(toolbox, tool, needs.package, needed, &mut found).await;
+            look_for(toolbox, tool, needs, needed, &mut found).await;
         }
     }
     if let Some((name, config)) = config {
@@ -98,19 +124,36 @@ async fn examine(toolbox: &Toolbox, secrets: &dyn Secrets, config: Option<&(Stri
     found
 }
 
-async fn look_for(toolbox: &Toolbox, tool: &str, package: &str, needed: bool, found: &mut Findings) {
-    let paths = toolbox.find_all(tool);
-    for path in &paths {
-        match version(path).await {
-            Ok(version) => found.say(format!("  ok       {version} at {}", path.display())),
-            Err(error) => found.say(format!("  broken   {} ({error})", path.display())),
+/// Whether nothing else will do. A database that is registered as `mysql` may live on MariaDB, and the
+/// other way round: its server decides whose tools dump it.
+fn is_needed(needs: &Needs, used: Option<&BTreeSet<&str>>, toolbox: &Toolbox) -> bool {
+    let Some(used) = used else { return false };
+    match needs.engine {
+        "mysql" => used.contains("mysql") && toolbox.find_all("mariadb-dump").is_empty(),
+        engine => used.contains(engine),
+    }
+}
+
+async fn look_for(toolbox: &Toolbox, tool: &str, needs: &Needs, needed: bool, found: &mut Findings) {
+    let mut there = false;
+    for path in toolbox.find_all(tool) {
+        match version(&path).await {
+            Ok(version) if (needs.fits)(&version) => {
+                there = true;
+                found.say(format!("  ok       {version} at {}", path.display()));
+            }
+            Ok(version) => found.say(format!("  other    {version} at {}", path.display())),
+            Err(error) => {
+                there = true;
+                found.say(format!("  broken   {} ({error})", path.display()));
+            }
         }
     }
-    let missing = format!("  missing  {tool}: apt-get install {package}");
-    match (paths.is_empty(), needed) {
-        (true, true) => found.lack(missing),
-        (true, false) => found.say(format!("{missing} (no database of the file needs it)")),
-        (false, _) => {}
+    let missing = format!("  missing  {tool}: apt-get install {}", needs.package);
+    match (there, needed) {
+        (false, true) => found.lack(missing),
+        (false, false) => found.say(format!("{missing} (no database here is known to need it)")),
+        (true, _) => {}
     }
 }
 
@@ -174,7 +217,7 @@ mod tests {
         let spare = examine(&nothing, &secrets, Some(&config(SQLITE))).await;
         assert!(spare.whole, "{spare:?}");
         assert!(spare.lines.iter().any(|line| line.contains("pg_dump") && line.contains("no database")));
-        // Without a file, nobody knows what will be needed.
-        assert!(!examine(&nothing, &secrets, None).await.whole);
+        let unknown = examine(&nothing, &secrets, None).await;
+        assert!(unknown.whole && unknown.lines.iter().any(|line| line.contains("missing  pg_dump")));
     }
 }

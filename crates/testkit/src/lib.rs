@@ -4,6 +4,7 @@
 //! - [`catalog`]: the contract suite that every catalog passes;
 //! - [`postgres`]: PostgreSQL servers of two major versions on private ports, and a sample database
 //!   that holds everything awkward;
+//! - [`mysql`]: the same for MariaDB and, where it can be had, MySQL;
 //! - [`sqlite`]: the same for SQLite, with a writer that never stops;
 //! - [`respaldo`]: the real server as a process that can be killed;
 //! - [`s3`]: an S3 server in this process that can be told to fail, and what it was asked;
@@ -21,7 +22,9 @@ pub mod app;
 pub mod catalog;
 pub mod cron;
 pub mod faults;
+mod guardian;
 pub mod host;
+pub mod mysql;
 pub mod postgres;
 pub mod respaldo;
 pub mod s3;
