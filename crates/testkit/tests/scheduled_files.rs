@@ -9,9 +9,11 @@ use respaldo_core::model::{Database, Job, Status};
 use respaldo_core::seal::Compression;
 use respaldo_core::tick::tick;
 use respaldo_testkit::app::TestApp;
+use respaldo_testkit::mysql::Mysql;
 use respaldo_testkit::postgres::Postgres;
 
-/// An installation with a file applied, its PostgreSQL being a real one, and a SQLite database beside.
+/// An installation with a file applied: real servers of PostgreSQL and MariaDB, and a SQLite database
+/// beside.
 struct Installed {
     test: TestApp,
     zone: TimeZone,
@@ -19,18 +21,25 @@ struct Installed {
 
 impl Installed {
     async fn with(config: &str, zone: &str) -> Self {
-        let server = Postgres::shared();
+        let (server, mariadb) = (Postgres::shared(), Mysql::shared());
         let test = TestApp::new();
         respaldo_testkit::sqlite::sample(&test.folder().join("notes.db"));
         let source = server.fresh_database("crontab");
         server.sample_schema(&source);
+        let shop = mariadb.fresh_database("crontab");
+        mariadb.sample_schema(&shop);
         let config = config
+            .replace("MARIA_HOST", mariadb.host())
+            .replace("MARIA_PORT", &mariadb.port().to_string())
+            .replace("MARIA_DATABASE", &shop)
             .replace("HOST", server.host())
             .replace("PORT", &server.port().to_string())
             .replace("DATABASE", &source)
             .replace("NOTES", &test.folder().join("notes.db").to_string_lossy());
         test.secrets.set("POSTGRES_USER", server.user());
         test.secrets.set("POSTGRES_PASSWORD", server.password());
+        test.secrets.set("MARIA_USER", mariadb.user());
+        test.secrets.set("MARIA_PASSWORD", mariadb.password());
         let config = Config::parse(&config).unwrap().with_default("timezone", &zone.into());
         config::apply(&test.app, &config).await.unwrap();
         Self { test, zone: TimeZone::get(zone).unwrap() }
@@ -86,6 +95,15 @@ databases:
     package: true
   - {id: mongo_logs_dev, name: MongoDB Logs, engine: mongodb, host: mongo-db, port: 27017, database_name: logsdb}
   - {id: notes, name: Notes, engine: sqlite, database_name: NOTES}
+  - id: shop
+    name: MariaDB shop
+    engine: mariadb
+    host: MARIA_HOST
+    port: MARIA_PORT
+    username_var: MARIA_USER
+    password_var: MARIA_PASSWORD
+    database_name: MARIA_DATABASE
+    schedule: "30 3 * * *"
 "#;
 
 #[tokio::test]
@@ -107,6 +125,9 @@ async fn a_file_with_inheritance_runs_on_its_crontabs_in_the_zone_of_the_environ
     let at_three = installed.at(day, 3, 0).await;
     let [(ventas, saved)] = &at_three[..] else { panic!("one at three: {at_three:?}") };
     assert_eq!((ventas.as_str(), saved.status), ("pg_ventas_prod", Status::Succeeded), "{:?}", saved.error);
+    let at_half_past = installed.at(day, 3, 30).await;
+    let [(shop, saved)] = &at_half_past[..] else { panic!("one at half past three: {at_half_past:?}") };
+    assert_eq!((shop.as_str(), saved.status), ("shop", Status::Succeeded), "{:?}", saved.error);
     installed.test.assert_promises().await;
 }
 
