@@ -89,6 +89,7 @@ impl TestApp {
             attempts: 3,
             staging: folder.path().join("staging"),
             sqlite_roots: vec![folder.path().to_owned()],
+            retention: None,
             defaults: serde_json::Map::new(),
         };
         adjust(&mut limits);
