@@ -276,7 +276,7 @@ mod tests {
         let send = async |media_type: &str, length: usize| {
             let request = Request::builder().header(CONTENT_TYPE, media_type);
             let request = request.body(axum::body::Body::from(vec![b' '; length])).unwrap();
-            JsonObject::from_request(request, &()).await.unwrap_err().status().as_u16()
+            <JsonObject as FromRequest<()>>::from_request(request, &()).await.unwrap_err().status().as_u16()
         };
         assert_eq!(send("application/json", LONGEST_BODY + 1).await, 413);
         assert_eq!(send("application/json; charset=utf-8", LONGEST_BODY).await, 400);

@@ -12,7 +12,7 @@ use ulid::Ulid;
 const HISTORIES: u64 = 100_000;
 const HOUR: i64 = 3_600;
 
-/// Random numbers that are the same in every run (SplitMix64).
+/// Random numbers that are the same in every run (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
@@ -42,12 +42,12 @@ impl Dice {
     }
 
     fn job(&mut self, id: u64, now: Timestamp) -> Outline {
+        use BackupKind::{Manual, Safety, Scheduled, Uploaded};
         use Status::{Cancelled, Deleting, Failed, Queued, Running, Skipped, Succeeded};
         let statuses = [
             Succeeded, Succeeded, Succeeded, Succeeded, Succeeded, Succeeded, Failed, Failed, Cancelled,
             Skipped, Queued, Running, Deleting,
         ];
-        use BackupKind::{Manual, Safety, Scheduled, Uploaded};
         let kinds = [Scheduled, Scheduled, Scheduled, Scheduled, Manual, Safety, Uploaded];
         let status = self.one_of(&statuses);
         let created_at = self.created(now);
@@ -198,11 +198,8 @@ fn exactly_what_the_rule_removes_and_the_promise_does_not_keep_is_removed() {
             backups += usize::from(expected && decision.job.stored);
             records += usize::from(expected && !decision.job.stored);
         }
-        let expected = if !policy.enabled {
-            Some(Frozen::Disabled)
-        } else {
-            law.failing().then_some(Frozen::LastRunFailed)
-        };
+        let failing = law.failing().then_some(Frozen::LastRunFailed);
+        let expected = if policy.enabled { failing } else { Some(Frozen::Disabled) };
         assert_eq!(made.frozen, expected, "history {seed}");
         frozen += usize::from(expected.is_some());
     });
@@ -286,7 +283,8 @@ const BOTH: Policy = Policy { retention_days: Some(15), max_backups: Some(3), en
 
 #[test]
 fn each_decision_has_its_reason_in_one_plain_line() {
-    let mut jobs: Vec<Outline> = [0, 1, 2, 15, 16, 20].map(|days| days_old(99 - days, days as i64)).into();
+    let mut jobs: Vec<Outline> =
+        [0_u8, 1, 2, 15, 16, 20].map(|days| days_old(99 - u64::from(days), i64::from(days))).into();
     jobs[1].kind = BackupKind::Manual;
     jobs[5].verdict = Some(VerificationStatus::Ok);
     let within = "keep: within the rule";

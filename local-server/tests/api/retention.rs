@@ -1,4 +1,5 @@
 //! `/retention`
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use axum::body::Body;
 use jiff::SignedDuration;

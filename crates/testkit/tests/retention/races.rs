@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use respaldo_core::model::{Database, Verification, VerificationStatus};
+use respaldo_core::model::{Database, JobId, Status, Verification, VerificationStatus};
+use respaldo_core::tick::tick;
 use respaldo_core::{App, Result, backup, retention};
 use respaldo_testkit::app::TestApp;
-use respaldo_testkit::faults::FaultPlan;
+use respaldo_testkit::faults::{FaultMode, FaultPlan};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -27,14 +28,15 @@ async fn run_stopped_at(test: &TestApp, database: &Database, n: usize) -> (Fault
     (plan, run)
 }
 
-#[tokio::test]
-async fn the_newest_good_backup_of_those_that_somebody_left_is_never_removed() {
+/// At every step of a run: the newest backup is deleted by `delete`, and what is then the newest stays.
+async fn newest_is_deleted(delete: impl AsyncFn(&TestApp, JobId)) {
+    let before = TestApp::new();
+    let (database, made) = all_but_one_to_remove(&before, 3).await;
     for n in 1.. {
-        let test = TestApp::new();
-        let (database, made) = all_but_one_to_remove(&test, 3).await;
+        let test = before.copy();
         let (stopped, run) = run_stopped_at(&test, &database, n).await;
         let met = stopped.frozen() > 0;
-        assert!(backup::delete(&test.app, made[2].id).await.unwrap(), "step {n}");
+        delete(&test, made[2].id).await;
         let newest = good(&test, &database).await.pop();
         stopped.thaw();
         run.await.unwrap().unwrap_or_else(|e| panic!("step {n}: {e}"));
@@ -51,21 +53,42 @@ async fn the_newest_good_backup_of_those_that_somebody_left_is_never_removed() {
 }
 
 #[tokio::test]
+async fn the_newest_good_backup_of_those_that_somebody_left_is_never_removed() {
+    newest_is_deleted(async |test, id| assert!(backup::delete(&test.app, id).await.unwrap())).await;
+}
+
+#[tokio::test]
+async fn nor_is_it_when_the_deletion_died_in_the_middle_and_a_tick_has_finished_it() {
+    newest_is_deleted(async |test, id| {
+        // The record is read, read again, and marked.
+        test.faults.reset();
+        test.faults.fail_at(3, FaultMode::CrashAfter);
+        backup::delete(&test.app, id).await.unwrap_err();
+        test.faults.reset();
+        assert_eq!(test.job(id).await.status, Status::Deleting);
+        tick(&test.app).await.unwrap();
+        assert!(test.catalog.job(id).await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_newest_verified_backup_of_those_that_somebody_left_is_never_removed() {
+    let before = TestApp::new();
+    let (database, made) = all_but_one_to_remove(&before, 4).await;
+    for verified in &made[1..3] {
+        let mut job = before.job(verified.id).await;
+        job.backup_mut().verification = Some(Verification {
+            status: VerificationStatus::Ok,
+            reason: None,
+            differences: Vec::new(),
+            duration_ms: None,
+            at: None,
+        });
+        before.catalog.update_job(&job).await.unwrap();
+    }
     for n in 1.. {
-        let test = TestApp::new();
-        let (database, made) = all_but_one_to_remove(&test, 4).await;
-        for verified in &made[1..3] {
-            let mut job = test.job(verified.id).await;
-            job.backup_mut().verification = Some(Verification {
-                status: VerificationStatus::Ok,
-                reason: None,
-                differences: Vec::new(),
-                duration_ms: None,
-                at: None,
-            });
-            test.catalog.update_job(&job).await.unwrap();
-        }
+        let test = before.copy();
         let (stopped, run) = run_stopped_at(&test, &database, n).await;
         let met = stopped.frozen() > 0;
         assert!(backup::delete(&test.app, made[2].id).await.unwrap(), "step {n}");
@@ -89,17 +112,18 @@ async fn the_newest_verified_backup_of_those_that_somebody_left_is_never_removed
 /// One removal may have been decided under the policy that was in force, and no more than that one.
 #[tokio::test]
 async fn a_policy_that_is_lengthened_in_the_middle_holds_from_the_next_removal_on() {
+    let before = TestApp::new();
+    let (database, _made) = all_but_one_to_remove(&before, 3).await;
     for n in 1.. {
-        let test = TestApp::new();
-        let (database, _made) = all_but_one_to_remove(&test, 4).await;
+        let test = before.copy();
         let (stopped, run) = run_stopped_at(&test, &database, n).await;
         let met = stopped.frozen() > 0;
-        let before = good(&test, &database).await.len();
+        let had = good(&test, &database).await.len();
         change(&test.app, &database, json!({"max_backups": null})).await;
         stopped.thaw();
         run.await.unwrap().unwrap_or_else(|e| panic!("step {n}: {e}"));
         let after = good(&test, &database).await.len();
-        assert!(before - after <= 1, "step {n}: {before} backups, then {after}");
+        assert!(had - after <= 1, "step {n}: {had} backups, then {after}");
         test.assert_promises().await;
         if !met {
             assert!(n > 20, "a run makes more than {n} calls");
@@ -110,9 +134,10 @@ async fn a_policy_that_is_lengthened_in_the_middle_holds_from_the_next_removal_o
 
 #[tokio::test]
 async fn two_runs_of_which_one_is_stopped_in_the_middle_remove_the_same_and_no_more() {
+    let before = TestApp::new();
+    let (database, made) = all_but_one_to_remove(&before, 3).await;
     for n in 1.. {
-        let test = TestApp::new();
-        let (database, made) = all_but_one_to_remove(&test, 3).await;
+        let test = before.copy();
         let (stopped, run) = run_stopped_at(&test, &database, n).await;
         let met = stopped.frozen() > 0;
         let ours = apply(&test, &database).await;

@@ -34,7 +34,9 @@ async fn each_slot_runs_once_however_many_servers_tick_and_missed_ones_are_made_
     let servers = [another_server(&test), another_server(&test), another_server(&test)];
     for hours in [0, 1, 30, 1] {
         test.clock.advance(SignedDuration::from_hours(hours));
-        servers.iter().for_each(|(_, plan)| plan.reset());
+        for (_, plan) in &servers {
+            plan.reset();
+        }
         for _ in 0..3 {
             let ticks = servers.iter().map(|(app, _)| {
                 let app = app.clone();
@@ -62,9 +64,10 @@ async fn without_a_schedule_nothing_runs() {
 
 #[tokio::test]
 async fn a_run_that_dies_in_the_middle_is_made_up_for_by_the_next_slot() {
+    let before = TestApp::new();
+    let (database, made) = all_but_one_to_remove(&before, 3).await;
     for n in 1.. {
-        let test = TestApp::new();
-        let (database, made) = all_but_one_to_remove(&test, 3).await;
+        let test = before.copy();
         let (server, plan) = another_server(&test);
         plan.fail_at(n, FaultMode::CrashAfter);
         let died = retention::tick(&server).await;
