@@ -20,6 +20,38 @@ fn blocks(readme: &str) -> Vec<String> {
     marked.map(|rest| rest.split_once("\n```").unwrap().0.to_owned()).collect()
 }
 
+/// What a block prints, run as it stands but for the port.
+fn run_block(block: &str, respaldo: &Respaldo, folder: &Path) -> String {
+    let block = block.replace("localhost:8000", &format!("localhost:{}", respaldo.port()));
+    let block = block.replace("curl -s", "curl --fail-with-body -s");
+    let mut bash = command("bash");
+    bash.args(["-euo", "pipefail", "-c", &block]).current_dir(folder);
+    String::from_utf8(run(bash, std::io::empty()).stdout).unwrap()
+}
+
+/// A folder with what `make run` finds.
+fn first_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("samples")).unwrap();
+    for file in ["config.yaml", "samples/shop.db"] {
+        fs::copy(root().join(file), folder.path().join(file)).unwrap();
+    }
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_about_retention_work_as_printed() {
+    let paper = fs::read_to_string(root().join("docs/retention.md")).unwrap();
+    let folder = first_folder();
+    let respaldo = Respaldo::within(BINARY, folder.path()).start().await;
+    let printed: Vec<String> =
+        blocks(&paper).iter().map(|block| run_block(block, &respaldo, folder.path())).collect();
+    assert_eq!(printed.len(), 3, "{printed:?}");
+    assert!(printed[0].contains("\"remove\":0"), "{}", printed[0]);
+    assert_eq!(printed[1], "[]");
+    assert!(printed[2].contains("\"dry_run\":true"), "{}", printed[2]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_line_of_the_first_minute_works_as_printed() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
@@ -28,11 +60,7 @@ async fn every_line_of_the_first_minute_works_as_printed() {
         makefile.contains("serve --config config.yaml --backup-now sample"),
         "make run starts it otherwise"
     );
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("samples")).unwrap();
-    for file in ["config.yaml", "samples/shop.db"] {
-        fs::copy(root().join(file), folder.path().join(file)).unwrap();
-    }
+    let folder = first_folder();
     let respaldo = Respaldo::within(BINARY, folder.path()).arg("--backup-now").arg("sample").start().await;
     let said = "Backed up database 1: 9506 rows";
     eventually("the sample is backed up", std::time::Duration::from_secs(10), || {
@@ -43,11 +71,7 @@ async fn every_line_of_the_first_minute_works_as_printed() {
     let blocks = blocks(&readme);
     assert!(blocks.len() >= 5, "the README has {} blocks to run", blocks.len());
     for block in blocks {
-        let block = block.replace("localhost:8000", &format!("localhost:{}", respaldo.port()));
-        let block = block.replace("curl -s", "curl --fail-with-body -s");
-        let mut bash = command("bash");
-        bash.args(["-euo", "pipefail", "-c", &block]).current_dir(folder.path());
-        outputs.push(String::from_utf8(run(bash, std::io::empty()).stdout).unwrap());
+        outputs.push(run_block(&block, &respaldo, folder.path()));
     }
     assert!(
         outputs[0].contains("\"config_id\":\"sample\"") && outputs[0].contains("\"status\":\"succeeded\"")

@@ -19,5 +19,5 @@ pub use settings::{Overrides, Settings};
 
 /// The functions that this host runs.
 pub fn functions() -> Vec<Function> {
-    vec![respaldo_register::function(), respaldo_dump::function()]
+    vec![respaldo_register::function(), respaldo_dump::function(), respaldo_retention::function()]
 }

@@ -1,9 +1,10 @@
-//! The scheduler: a tick at the start, then one every few seconds.
+//! The scheduler: every function's tick at the start, then every few seconds.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::join_all;
 use respaldo_api::function::TickFn;
 use respaldo_core::ports::Event;
 use respaldo_core::{App, Error};
@@ -12,21 +13,29 @@ use tokio::time::sleep;
 
 const BETWEEN_TICKS: Duration = Duration::from_secs(5);
 
-/// Ticks until told to stop. A tick that fails, or panics, is reported and ends nothing.
-pub(crate) async fn run(app: App, ticks: Vec<TickFn>, mut stop: watch::Receiver<bool>) {
-    loop {
-        for tick in &ticks {
-            let ticked = AssertUnwindSafe(tick(&app)).catch_unwind().await;
+/// Ticks until told to stop, each function beside the others: one that takes long (retention, when much is
+/// to be removed) delays nobody's schedule.
+pub(crate) async fn run(app: App, ticks: Vec<TickFn>, stop: watch::Receiver<bool>) {
+    join_all(ticks.into_iter().map(|tick| repeat(&app, tick, stop.clone()))).await;
+}
+
+/// A tick that fails, or panics, is reported and ends nothing. One that is under way when the host stops is
+/// dropped: what it did not do is due at the next start.
+async fn repeat(app: &App, tick: TickFn, mut stop: watch::Receiver<bool>) {
+    let forever = async {
+        loop {
+            let ticked = AssertUnwindSafe(tick(app)).catch_unwind().await;
             let ticked = ticked.unwrap_or_else(|_| Err(Error::internal("tick", "it panicked")));
             match ticked {
                 Ok(ticked) => tracing::debug!(?ticked, "ticked"),
-                Err(error) => report(&app, error).await,
+                Err(error) => report(app, error).await,
             }
+            sleep(BETWEEN_TICKS).await;
         }
-        tokio::select! {
-            () = sleep(BETWEEN_TICKS) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
+    };
+    tokio::select! {
+        () = forever => {}
+        _ = stop.wait_for(|stop| *stop) => {}
     }
 }
 

@@ -12,6 +12,7 @@ use respaldo_adapters::url::Url;
 use respaldo_api::access::{Guard, Hosts, Keys};
 use respaldo_core::config::Config;
 use respaldo_core::ports::{ExposeSecret, SecretString};
+use respaldo_core::retention::Cron;
 use respaldo_core::schedule::Schedule;
 use respaldo_core::{Error, ErrorKind, Limits, Result};
 use serde_json::json;
@@ -80,7 +81,7 @@ impl Settings {
         let open = config.server.allow_unauthenticated;
         let listen = listen(overrides.listen, &config)?;
         check_exposure(listen, keys.is_some() || open)?;
-        let limits = limits(&config, &catalog);
+        let limits = limits(&config, &catalog)?;
         Ok(Self {
             listen,
             catalog,
@@ -182,10 +183,10 @@ fn catalog_file(text: &str) -> Result<PathBuf> {
     url.path()
 }
 
-fn limits(config: &Config, catalog: &Path) -> Limits {
+fn limits(config: &Config, catalog: &Path) -> Result<Limits> {
     let server = &config.server;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Limits {
+    Ok(Limits {
         max_parallel_jobs: config.global.max_parallel_jobs,
         memory_budget: server.memory_budget_mb as usize * 1024 * 1024,
         threads: cores.min(MOST_THREADS),
@@ -195,8 +196,19 @@ fn limits(config: &Config, catalog: &Path) -> Limits {
         attempts: ATTEMPTS,
         staging: server.staging.as_ref().map_or_else(|| folder_of(catalog).join("staging"), PathBuf::from),
         sqlite_roots: server.sqlite_roots.iter().map(PathBuf::from).collect(),
+        retention: retention(config)?,
         defaults: config.global.settings.clone(),
-    }
+    })
+}
+
+/// Its schedule is read in the zone that databases inherit.
+fn retention(config: &Config) -> Result<Option<Cron>> {
+    let zone = config.global.settings.get("timezone").and_then(serde_json::Value::as_str);
+    let schedule = config.retention_schedule.as_deref().map(|crontab| Schedule::parse(crontab, zone));
+    schedule
+        .transpose()
+        .map(|schedule| schedule.map(Cron::new))
+        .map_err(|error| error.with_field("retention.schedule"))
 }
 
 fn refused(field: &str, why: impl Into<String>) -> Error {

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use respaldo_core::Result;
 use respaldo_core::model::{Database, Job, Status, Work};
 use respaldo_core::ports::{Event, Events};
+use respaldo_core::retention::Reason;
 
 /// Tells each event as one structured line: units in the fields' names, no secrets.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,6 +17,7 @@ impl Events for TracingEvents {
             Event::DatabaseRegistered(database) => of_database(&database, "database registered"),
             Event::DatabaseChanged(database) => of_database(&database, "database changed"),
             Event::DatabaseRemoved(database) => of_database(&database, "database removed"),
+            Event::BackupRetired { job, reason } => of_removal(&job, reason),
             Event::JobEnded(job) => of_job(&job),
             Event::TickFailed(error) => tracing::error!(%error, "tick failed"),
             Event::StorageRefused(error) => tracing::error!(%error, "storage refused"),
@@ -33,6 +35,18 @@ fn of_database(database: &Database, what: &'static str) {
         engine = settings.engine.as_str(),
         schedule = settings.schedule,
         "{what}"
+    );
+}
+
+fn of_removal(job: &Job, reason: Reason) {
+    tracing::info!(
+        job = %job.id,
+        database_id = job.database_id.0,
+        name = job.backup().name,
+        created_at = %job.created_at,
+        size_bytes = job.backup().artifact.as_ref().map(|artifact| artifact.size_bytes),
+        %reason,
+        "retention removes a backup"
     );
 }
 

@@ -4,7 +4,7 @@
 use std::str::FromStr;
 
 use axum::body::to_bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, RawQuery, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, RawQuery, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use bytes::Bytes;
@@ -21,7 +21,7 @@ pub const LONGEST_BODY: usize = 1024 * 1024;
 const LONGEST_ECHO: usize = 40;
 
 /// A body that is one JSON object, read field by field so that each refusal names its field.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct JsonObject {
     /// The fields that nobody has taken yet.
     pub fields: Map<String, Value>,
@@ -36,17 +36,39 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
         if !is_json(&request) {
             return Err(Problem::unsupported_media_type());
         }
-        let bytes = to_bytes(request.into_body(), LONGEST_BODY).await.map_err(|error| {
-            let source = std::error::Error::source(&error);
-            if source.is_some_and(|source| source.to_string().contains("length limit")) {
-                Problem::too_large(LONGEST_BODY)
-            } else {
-                Problem::malformed("the body ended before its end")
-            }
-        })?;
+        let bytes = body(request).await?;
         let fields = parse(&bytes)?;
         Ok(Self { fields, bytes })
     }
+}
+
+/// None when there is no body at all.
+impl<S: Send + Sync> OptionalFromRequest<S> for JsonObject {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Option<Self>, Problem> {
+        let json = is_json(&request);
+        let bytes = body(request).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if !json {
+            return Err(Problem::unsupported_media_type());
+        }
+        let fields = parse(&bytes)?;
+        Ok(Some(Self { fields, bytes }))
+    }
+}
+
+async fn body(request: Request) -> Result<Bytes, Problem> {
+    to_bytes(request.into_body(), LONGEST_BODY).await.map_err(|error| {
+        let source = std::error::Error::source(&error);
+        if source.is_some_and(|source| source.to_string().contains("length limit")) {
+            Problem::too_large(LONGEST_BODY)
+        } else {
+            Problem::malformed("the body ended before its end")
+        }
+    })
 }
 
 fn is_json(request: &Request) -> bool {
@@ -254,12 +276,30 @@ mod tests {
         let send = async |media_type: &str, length: usize| {
             let request = Request::builder().header(CONTENT_TYPE, media_type);
             let request = request.body(axum::body::Body::from(vec![b' '; length])).unwrap();
-            JsonObject::from_request(request, &()).await.unwrap_err().status().as_u16()
+            <JsonObject as FromRequest<()>>::from_request(request, &()).await.unwrap_err().status().as_u16()
         };
         assert_eq!(send("application/json", LONGEST_BODY + 1).await, 413);
         assert_eq!(send("application/json; charset=utf-8", LONGEST_BODY).await, 400);
         assert_eq!(send("application/merge-patch+json", 1).await, 400);
         assert_eq!(send("text/plain", 1).await, 415);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_may_be_missing_is_still_checked_when_it_is_there() {
+        let send = async |media_type: Option<&str>, body: &'static str| {
+            let mut request = Request::builder();
+            if let Some(media_type) = media_type {
+                request = request.header(CONTENT_TYPE, media_type);
+            }
+            let request = request.body(axum::body::Body::from(body)).unwrap();
+            let read = <JsonObject as OptionalFromRequest<()>>::from_request(request, &()).await;
+            read.map(|object| object.map(|object| object.fields.len())).map_err(|e| e.status().as_u16())
+        };
+        assert_eq!(send(None, "").await, Ok(None));
+        assert_eq!(send(Some("application/json"), "").await, Ok(None));
+        assert_eq!(send(Some("application/json"), "{}").await, Ok(Some(0)));
+        assert_eq!(send(None, "{}").await, Err(415));
+        assert_eq!(send(Some("application/json"), "[]").await, Err(400));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! What people do is in the use cases, named by their words:
 //! - [`databases`]: register, change, test and remove a source;
 //! - [`backup`]: request a backup, run its job, download it, delete it;
+//! - [`retention`]: remove backups that have outlived their policy;
 //! - [`jobs`]: look at a job, read its log, cancel it;
 //! - [`config`]: read `config.yaml` and merge it into the catalog;
 //! - [`tick`]: look at what is due, and start it.
@@ -36,6 +37,7 @@ pub mod limits;
 pub mod model;
 pub mod ports;
 pub mod redact;
+pub mod retention;
 pub mod schedule;
 pub mod seal;
 pub mod storage;

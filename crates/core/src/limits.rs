@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 
+use crate::retention::Cron;
+
 /// What a job may use, and how long it may take.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -25,6 +27,8 @@ pub struct Limits {
     pub staging: PathBuf,
     /// Folders that SQLite databases may lie in.
     pub sqlite_roots: Vec<PathBuf>,
+    /// When retention runs over all databases; none: only after backups, and when asked.
+    pub retention: Option<Cron>,
     /// Policy fields of databases that do not set them (`global` in `config.yaml`).
     pub defaults: serde_json::Map<String, serde_json::Value>,
 }

@@ -31,6 +31,8 @@ pub struct Ticked {
     pub swept: usize,
     /// Ended jobs whose end was told late, because whoever ended them could not.
     pub told: usize,
+    /// Backups and records that retention removed.
+    pub retired: usize,
     /// Definitions written to storage.
     pub defined: usize,
 }

@@ -46,6 +46,18 @@ fn an_empty_file_is_a_whole_configuration() {
 }
 
 #[test]
+fn retention_has_a_schedule_unless_the_file_turns_it_off() {
+    let schedule = |text: &str| Config::parse(text).expect("it loads").retention_schedule;
+    for text in ["", "retention:\n", "retention: {}\n"] {
+        assert_eq!(schedule(text).as_deref(), Some("15 * * * *"), "{text}");
+    }
+    assert_eq!(schedule("retention: {schedule: '@daily'}\n").as_deref(), Some("@daily"));
+    for text in ["retention:\n  schedule:\n", "retention: {schedule: null}\n"] {
+        assert_eq!(schedule(text), None, "{text}");
+    }
+}
+
+#[test]
 fn the_environment_fills_only_what_the_file_leaves_open() {
     let text = "databases:\n  - {name: a, engine: sqlite, database_name: a.db}\n  \
                 - {name: b, engine: sqlite, database_name: b.db, timezone: UTC}\n";
@@ -95,6 +107,9 @@ fn each_bad_file_is_answered_in_one_line() {
         "global:\n  host: h\n",
         "package-conf:\n  compression: gzip\n",
         "package-conf:\n  schedule: monday\n",
+        "retention:\n  schedule: monday\n",
+        "retention:\n  days: 5\n",
+        "retention: 5\n",
         "server:\n  memory_budget_mb: 16\n",
         "server:\n  listen: localhost\n",
         "server:\n  sqlite_roots: data\n",

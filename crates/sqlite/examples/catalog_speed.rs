@@ -8,13 +8,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use respaldo_core::model::{BackupKind, DatabaseId, Job, Status};
+use respaldo_core::fingerprint::Fingerprint;
+use respaldo_core::model::{BackupKind, DatabaseId, Job, Outline, Status};
 use respaldo_core::ports::{Catalog, Cursor, JobFilter, NewDatabase};
+use respaldo_core::retention::{Policy, plan};
 use respaldo_sqlite::SqliteCatalog;
 use respaldo_testkit::catalog::sample::{artifact, at, database, job_of};
 
 const DATABASES: u32 = 100_000;
 const JOBS: u32 = 1_000_000;
+const RETAINED: u32 = 10_000;
 const DUE: u32 = 10;
 const ROUNDS: usize = 200;
 
@@ -31,6 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let catalog = SqliteCatalog::open(&path)?;
     println!("{} MB", std::fs::metadata(&path)?.len() / 1_000_000);
     measure_reads(&catalog).await?;
+    measure_retention().await?;
     measure_writes(&catalog).await?;
     Ok(())
 }
@@ -121,6 +125,50 @@ async fn measure_reads(catalog: &SqliteCatalog) -> Result<(), Box<dyn std::error
     .await?;
     report("totals of all", async || Ok(catalog.totals(None).await?.by_status.len())).await?;
     report("totals of one", async || Ok(catalog.totals(Some(DatabaseId(7))).await?.by_status.len())).await
+}
+
+/// A database with many backups, each with a fingerprint of forty tables, in a catalog of its own.
+async fn measure_retention() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("retention.db");
+    let catalog = SqliteCatalog::open(&path)?;
+    let owner = catalog.create_database(NewDatabase(database(1))).await?;
+    let mut fingerprint = Fingerprint::default();
+    for n in 0..40 {
+        fingerprint.table(&format!("public.table_{n}")).rows = 1_000;
+    }
+    let mut file = rusqlite::Connection::open(&path)?;
+    let transaction = file.transaction()?;
+    for n in 1..=RETAINED {
+        let created_at = at(-i64::from(n) * 3_600_000);
+        let mut job = job_of(n.into(), owner.id, BackupKind::Scheduled, created_at);
+        job.status = Status::Succeeded;
+        job.backup_mut().artifact = Some(artifact(1, 1_000_000));
+        job.backup_mut().fingerprint = Some(fingerprint.clone());
+        transaction.execute(
+            "INSERT INTO jobs (id, revision, database_id, status, backup_kind, created_at, size_bytes, document) \
+             VALUES (?1, 0, ?2, 'succeeded', 'scheduled', ?3, 1000000, ?4)",
+            (job.id.to_string(), owner.id.0, created_at.as_millisecond(), serde_json::to_string(&job)?),
+        )?;
+    }
+    transaction.commit()?;
+    let policy = Policy { retention_days: Some(15), max_backups: Some(1_000), enabled: true };
+    report("retention plan of a database with 10,000 backups", async || {
+        let (mut all, mut after) = (Vec::<Outline>::new(), None);
+        loop {
+            let page = catalog.outlines(owner.id, after, 1_000).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(Cursor { created_at: last.created_at, id: last.id });
+            all.extend(page);
+        }
+        Ok(plan(&policy, all, at(0)).removals().count())
+    })
+    .await?;
+    let filter = JobFilter { database_id: Some(owner.id), ..JobFilter::default() };
+    report("the same backups as whole records", async || {
+        Ok(catalog.jobs(&filter, None, RETAINED as usize).await?.len())
+    })
+    .await
 }
 
 async fn measure_writes(catalog: &SqliteCatalog) -> Result<(), Box<dyn std::error::Error>> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use respaldo_core::Result;
-use respaldo_core::model::{Database, DatabaseId, Job, JobId};
+use respaldo_core::model::{Database, DatabaseId, Job, JobId, Outline};
 use respaldo_core::ports::{Catalog, Cursor, JobFilter, LogEntry, NewDatabase, Totals};
 
 use crate::pool::Pool;
@@ -99,6 +99,18 @@ impl Catalog for SqliteCatalog {
     async fn jobs(&self, filter: &JobFilter, after: Option<Cursor>, limit: usize) -> Result<Vec<Job>> {
         let filter = filter.clone();
         self.pool.read("list jobs", move |connection| jobs::list(connection, &filter, after, limit)).await
+    }
+
+    async fn outlines(
+        &self,
+        database: DatabaseId,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<Outline>> {
+        let read = self.pool.read("list jobs in outline", move |connection| {
+            jobs::outlines(connection, database, after, limit)
+        });
+        read.await
     }
 
     async fn update_job(&self, job: &Job) -> Result<Job> {

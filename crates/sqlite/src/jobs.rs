@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use respaldo_core::Error;
-use respaldo_core::model::{DatabaseId, Job, JobId, Status};
+use respaldo_core::model::{DatabaseId, Job, JobId, Outline, Status};
 use respaldo_core::ports::{Cursor, JobFilter, Totals};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
@@ -57,6 +57,31 @@ pub(crate) fn list(
         integer(limit)
     ];
     select(connection, &list_sql(filter, after.is_some()), params)
+}
+
+/// Parses what it needs of each document and passes over the rest: many times quicker than whole records.
+pub(crate) fn outlines(
+    connection: &Connection,
+    database: DatabaseId,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Outcome<Vec<Outline>> {
+    let filter = JobFilter { database_id: Some(database), ..JobFilter::default() };
+    let mut statement = connection.prepare_cached(&list_sql(&filter, after.is_some()))?;
+    let mut rows = statement.query(params![
+        database.0,
+        None::<&str>,
+        None::<&str>,
+        None::<i64>,
+        after.map(|cursor| millis(cursor.created_at)),
+        after.map(|cursor| cursor.id.to_string()),
+        integer(limit)
+    ])?;
+    let mut outlines = Vec::new();
+    while let Some(row) = rows.next()? {
+        outlines.push(read(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?);
+    }
+    Ok(outlines)
 }
 
 /// The statement for a list: the index that fits the conditions is named, so that no plan depends on

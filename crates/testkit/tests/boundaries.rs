@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("respaldo-sqlite", &["respaldo-core"]),
     ("respaldo-register", &["respaldo-core", "respaldo-api"]),
     ("respaldo-dump", &["respaldo-core", "respaldo-api"]),
+    ("respaldo-retention", &["respaldo-core", "respaldo-api"]),
     (
         "respaldo-local-server",
         &[
@@ -23,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "respaldo-sqlite",
             "respaldo-register",
             "respaldo-dump",
+            "respaldo-retention",
         ],
     ),
     ("respaldo-cli", &["respaldo-core", "respaldo-adapters", "respaldo-local-server"]),

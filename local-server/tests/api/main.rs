@@ -5,4 +5,5 @@ mod access;
 mod backups;
 mod databases;
 mod pages;
+mod retention;
 mod support;

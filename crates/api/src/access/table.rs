@@ -45,6 +45,8 @@ pub const TABLE: &[Rule] = &[
     rule(Method::GET, "/jobs/{id}/log", Scope::Admin),
     rule(Method::GET, "/jobs/{id}/events", Scope::Admin),
     rule(Method::POST, "/jobs/{id}/cancel", Scope::Admin),
+    rule(Method::GET, "/retention", Scope::Admin),
+    rule(Method::POST, "/retention", Scope::Delete),
     rule(Method::GET, "/healthz", Scope::Public),
     rule(Method::GET, "/readyz", Scope::Public),
     page("/openapi.json"),

@@ -3,6 +3,7 @@
 mod backup;
 mod database;
 mod job;
+mod retention;
 
 use jiff::Timestamp;
 use respaldo_core::Error;
@@ -15,6 +16,7 @@ pub use self::database::{
     registration_from,
 };
 pub use self::job::{JobView, LogLineView, ProgressView};
+pub use self::retention::{AppliedView, DecisionView, FateView, PlanView};
 
 /// Why something ended badly.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -1,4 +1,5 @@
-//! What follows from the end of a job: it is counted, and told.
+//! What follows from the end of a job: it is counted, its database's retention is applied, and it is
+//! told.
 //!
 //! A job that ends is marked `untold` in the same write. Whoever ended it sees to the rest at once; when
 //! that fails, or the process dies, a tick does it later, so no end is lost between the record and those
@@ -13,6 +14,7 @@ use crate::app::App;
 use crate::jobs::{self, MOST_CONFLICTS};
 use crate::model::{Database, DatabaseId, Job, JobId};
 use crate::ports::Event;
+use crate::retention;
 use crate::{Error, ErrorKind, Result};
 
 /// Does what the end of this job asks for, unless that is done.
@@ -32,6 +34,7 @@ pub(crate) async fn see_to_all(app: &App, jobs: &[Job]) -> Result<()> {
 }
 
 async fn tell(app: &App, job: &Job) -> Result<()> {
+    retention::after_backup(app, job).await?;
     app.events.publish(Event::JobEnded(Box::new(job.clone()))).await?;
     let told = jobs::update(app, job.id, |job| {
         job.told();

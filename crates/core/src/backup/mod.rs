@@ -28,6 +28,7 @@ use crate::engine;
 use crate::jobs;
 use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId};
 use crate::ports::{Cursor, Event, JobFilter, Totals};
+use crate::retention::heirs;
 use crate::{Error, Result};
 
 /// Asks for a manual backup of a database. `id` is the job's, when the caller has already chosen it;
@@ -99,6 +100,7 @@ pub async fn stats(app: &App, database: Option<DatabaseId>) -> Result<Totals> {
 pub async fn delete(app: &App, id: JobId) -> Result<bool> {
     aftermath::see_to(app, &get(app, id).await?).await?;
     let job = jobs::update(app, id, Job::delete).await?;
+    heirs::protect(app, &job).await?;
     sweep::finish_deletion(app, &job).await
 }
 

@@ -10,6 +10,7 @@ use crate::jobs;
 use crate::keys;
 use crate::model::{Job, Status};
 use crate::ports::Event;
+use crate::retention::heirs;
 use crate::{ErrorKind, Result};
 
 /// Removes the leftovers of every attempt of an ended job that did not commit, when that is due.
@@ -89,6 +90,18 @@ async fn remove_committed(app: &App, job: &Job) -> Result<()> {
     Ok(())
 }
 
+/// Removes all that a backup has in storage.
+async fn remove_stored(app: &App, job: &Job) -> Result<()> {
+    for attempt in &job.attempts.litter {
+        remove_attempt(app, job, *attempt).await?;
+    }
+    remove_committed(app, job).await?;
+    let folder = keys::backup_prefix(job.database_uid, job.id);
+    let keys = app.storage.list(&folder).await?;
+    app.storage.hide(&keys).await?;
+    app.storage.delete_below(&folder).await.map(drop)
+}
+
 /// Goes on with a deletion. True when the backup is gone; false while a reader holds it.
 pub(crate) async fn finish_deletion(app: &App, job: &Job) -> Result<bool> {
     if job.status != Status::Deleting {
@@ -98,14 +111,11 @@ pub(crate) async fn finish_deletion(app: &App, job: &Job) -> Result<bool> {
     if !readers.is_empty() {
         return Ok(false);
     }
-    for attempt in &job.attempts.litter {
-        remove_attempt(app, job, *attempt).await?;
+    heirs::protect(app, job).await?;
+    // Before its first attempt nothing of it was in storage: a record of a skipped slot costs no request.
+    if job.attempts.current > 0 || job.backup().artifact.is_some() {
+        remove_stored(app, job).await?;
     }
-    remove_committed(app, job).await?;
-    let folder = keys::backup_prefix(job.database_uid, job.id);
-    let keys = app.storage.list(&folder).await?;
-    app.storage.hide(&keys).await?;
-    app.storage.delete_below(&folder).await?;
     if let Some(name) = &job.backup().name {
         app.catalog.release_claim(&claim_key(name), &job.id.to_string()).await?;
     }

@@ -44,6 +44,9 @@ pub const DEFAULT_STALL_SECONDS: u32 = 600;
 /// How long a job may take when nobody says otherwise, in hours.
 pub const DEFAULT_JOB_TIMEOUT_HOURS: u32 = 24;
 
+/// When retention runs when nobody says otherwise.
+pub const DEFAULT_RETENTION_SCHEDULE: &str = "15 * * * *";
+
 /// The whole file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -51,6 +54,9 @@ pub struct Config {
     pub global: Global,
     /// How packages are made; none: no packages. Accepted and checked; packages are not built yet.
     pub package: Option<PackageConf>,
+    /// When retention runs over all databases, as a crontab in `global.timezone`; none: it has no schedule
+    /// of its own.
+    pub retention_schedule: Option<String>,
     /// The databases, in the file's order, each with what it inherits.
     pub databases: Vec<Entry>,
     /// How the server runs.

@@ -5,13 +5,23 @@ use serde_json::{Map, Value};
 use super::place::{Known, Place};
 use super::{
     Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
-    DEFAULT_PARALLEL_JOBS, DEFAULT_STALL_SECONDS, Global, PackageCompression, PackageConf, Server, entries,
-    fields,
+    DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_STALL_SECONDS, Global, PackageCompression,
+    PackageConf, Server, entries, fields,
 };
 use crate::Result;
 
 const ROOT: Known = Known {
-    fields: &["global", "package-conf", "databases", "server", "catalog", "storage", "encryption", "verify"],
+    fields: &[
+        "global",
+        "package-conf",
+        "databases",
+        "server",
+        "catalog",
+        "storage",
+        "encryption",
+        "retention",
+        "verify",
+    ],
     later: &["notifications", "restore", "runner"],
 };
 
@@ -33,6 +43,8 @@ const SERVER: Known = Known {
 const PACKAGE: Known =
     Known { fields: &["schedule", "compression", "retention_days", "max_backups"], later: &[] };
 
+const RETENTION: Known = Known { fields: &["schedule"], later: &[] };
+
 /// The whole file.
 pub(super) fn read(root: &Place<'_>) -> Result<Config> {
     let root = root.section(&ROOT)?;
@@ -46,6 +58,7 @@ pub(super) fn read(root: &Place<'_>) -> Result<Config> {
     let global = global(root.get("global"), inherited)?;
     Ok(Config {
         package: root.some("package-conf").map(package).transpose()?,
+        retention_schedule: retention(root.get("retention"))?,
         databases: match root.get("databases") {
             Some(list) => entries::read(list, &global.settings)?,
             None => Vec::new(),
@@ -82,6 +95,16 @@ fn package(place: &Place<'_>) -> Result<PackageConf> {
         retention_days: number("retention_days", fields::MAX_DAYS)?,
         max_backups: number("max_backups", fields::MAX_KEPT)?,
     })
+}
+
+/// Without the section, or the field, it runs by default; an empty field turns it off.
+fn retention(place: Option<&Place<'_>>) -> Result<Option<String>> {
+    let section = place.map(|place| place.section(&RETENTION)).transpose()?;
+    match section.as_ref().and_then(|section| section.get("schedule")) {
+        None => Ok(Some(DEFAULT_RETENTION_SCHEDULE.to_owned())),
+        Some(off) if off.is_null() => Ok(None),
+        Some(schedule) => fields::schedule(schedule).map(Some),
+    }
 }
 
 fn server(place: Option<&Place<'_>>) -> Result<Server> {

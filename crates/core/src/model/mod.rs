@@ -11,6 +11,7 @@ mod id;
 mod job;
 mod manifest;
 mod name;
+mod outline;
 
 pub use backup::{Artifact, Backup, BackupKind, Verification, VerificationStatus, Volume};
 pub use database::{Credentials, Database, DumpFormat, EngineKind, Runner, Settings, VerifyPolicy};
@@ -19,3 +20,4 @@ pub use id::{DatabaseId, DatabaseUid, JobId};
 pub use job::{Attempts, Job, Lease, Progress, Status, Work};
 pub use manifest::{Content, LONGEST_MANIFEST, Manifest, ManifestContent};
 pub use name::{artifact_extension, artifact_name, artifact_stem, safe_component};
+pub use outline::Outline;

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::model::{BackupKind, Database, DatabaseId, Job, JobId, Status};
+use crate::model::{BackupKind, Database, DatabaseId, Job, JobId, Outline, Status};
 
 /// A database before it has its number: the record's `id` and `revision` are ignored.
 #[derive(Debug, Clone)]
@@ -118,6 +118,17 @@ pub trait Catalog: Send + Sync {
     async fn job(&self, id: JobId) -> Result<Option<Job>>;
     /// Jobs newest first by (`created_at`, `id`), after the cursor.
     async fn jobs(&self, filter: &JobFilter, after: Option<Cursor>, limit: usize) -> Result<Vec<Job>>;
+    /// One database's jobs in outline: the same jobs in the same order as [`Self::jobs`] lists them.
+    /// An implementation that can read less than whole records does so here.
+    async fn outlines(
+        &self,
+        database: DatabaseId,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<Outline>> {
+        let filter = JobFilter { database_id: Some(database), ..JobFilter::default() };
+        Ok(self.jobs(&filter, after, limit).await?.iter().map(Outline::of).collect())
+    }
     /// Replaces a record read at `job.revision`; answers it with its new revision.
     async fn update_job(&self, job: &Job) -> Result<Job>;
     /// Removes a record read at `job.revision`, with its log.

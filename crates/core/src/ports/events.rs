@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::model::{Database, Job};
+use crate::retention::Reason;
 use crate::{Error, Result};
 
 /// Something that happened and is already recorded in the catalog.
@@ -15,6 +16,14 @@ pub enum Event {
     DatabaseChanged(Box<Database>),
     /// A database was removed.
     DatabaseRemoved(Box<Database>),
+    /// Retention removes this backup, or this record of a run that made none: it is marked, and goes now, or
+    /// as soon as those who read it have ended.
+    BackupRetired {
+        /// The backup's record, as it was last.
+        job: Box<Job>,
+        /// Why the rule does not keep it.
+        reason: Reason,
+    },
     /// A job reached a terminal status.
     JobEnded(Box<Job>),
     /// A tick met a failure that belongs to no single job.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use respaldo_core::model::{Database, DatabaseId, Job, JobId};
+use respaldo_core::model::{Database, DatabaseId, Job, JobId, Outline};
 use respaldo_core::ports::{Catalog, Cursor, JobFilter, LogEntry, NewDatabase, Totals};
 use respaldo_core::{Error, ErrorKind, Result};
 
@@ -68,6 +68,15 @@ impl Catalog for FaultyCatalog {
 
     async fn jobs(&self, filter: &JobFilter, after: Option<Cursor>, limit: usize) -> Result<Vec<Job>> {
         self.around("jobs", self.inner.jobs(filter, after, limit)).await
+    }
+
+    async fn outlines(
+        &self,
+        database: DatabaseId,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<Outline>> {
+        self.around("outlines", self.inner.outlines(database, after, limit)).await
     }
 
     async fn update_job(&self, job: &Job) -> Result<Job> {

@@ -6,6 +6,9 @@ mod catalog;
 mod ports;
 mod promises;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -102,6 +105,7 @@ impl TestApp {
             attempts: 3,
             staging: folder.path().join("staging"),
             sqlite_roots: vec![folder.path().to_owned()],
+            retention: None,
             defaults: serde_json::Map::new(),
         };
         adjust(&mut limits);
@@ -118,6 +122,24 @@ impl TestApp {
             limits: Arc::new(limits),
         };
         Self { app, clock, events, secrets, faults, catalog, folder }
+    }
+
+    /// An installation with a copy of everything that this one has in catalog and storage, and its clock: to
+    /// go on from one state in many ways. Nothing may be at work meanwhile.
+    pub fn copy(&self) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        copy_below(self.folder(), folder.path(), &mut HashMap::new());
+        let root = folder.path().join("backups");
+        let faults = FaultPlan::default();
+        let operator = Operator::new(Fs::default().root(&root.to_string_lossy())).expect("local disk");
+        let storage = Storage::on_local_disk(operator.layer(faults.layer()), root);
+        let catalog = sqlite_catalog(&folder);
+        let copy = Self::assemble(folder, catalog, storage, faults, |limits| {
+            let staging = std::mem::take(&mut limits.staging);
+            *limits = Limits { staging, ..(*self.app.limits).clone() };
+        });
+        copy.clock.advance(self.app.now().duration_since(copy.app.now()));
+        Self { app: App { ids: Arc::clone(&self.app.ids), ..copy.app.clone() }, ..copy }
     }
 
     /// The same installation as another process sees it: its calls to storage and catalog follow a plan
@@ -222,6 +244,26 @@ impl Default for TestApp {
 
 fn sqlite_catalog(folder: &TempDir) -> Arc<dyn Catalog> {
     Arc::new(SqliteCatalog::open(&folder.path().join("catalog.db")).expect("a catalog"))
+}
+
+/// Copies a folder's content; files that are links of one another are so in the copy too.
+fn copy_below(from: &Path, to: &Path, copied: &mut HashMap<u64, PathBuf>) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a readable folder") {
+        let path = entry.expect("a readable folder").path();
+        let target = to.join(path.file_name().expect("an entry has a name"));
+        if path.is_dir() {
+            copy_below(&path, &target, copied);
+            continue;
+        }
+        match copied.entry(path.metadata().expect("a readable file").ino()) {
+            Entry::Occupied(first) => std::fs::hard_link(first.get(), target).expect("a link"),
+            Entry::Vacant(first) => {
+                std::fs::copy(&path, &target).expect("a readable file");
+                first.insert(target);
+            }
+        }
+    }
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut Vec<String>) {

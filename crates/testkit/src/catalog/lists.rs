@@ -1,11 +1,13 @@
 //! Promises about lists of jobs.
 
-use respaldo_core::model::{BackupKind, DatabaseId, Job, JobId, Status};
+use respaldo_core::model::{
+    BackupKind, DatabaseId, Job, JobId, Outline, Status, Verification, VerificationStatus,
+};
 use respaldo_core::ports::{Catalog, Cursor, JobFilter};
 
 use super::Store;
 use super::memory::MemoryCatalog;
-use super::sample::{at, job, job_id, job_of};
+use super::sample::{artifact, at, job, job_id, job_of};
 
 async fn walk(catalog: &dyn Catalog, filter: &JobFilter, limit: usize) -> Vec<Job> {
     let mut seen: Vec<Job> = Vec::new();
@@ -90,4 +92,48 @@ pub async fn filters_combine_with_each_other_and_with_pages(store: &dyn Store) {
         }
     }
     assert!(found > 100, "the filters found {found}");
+}
+
+/// A database's outlines are its jobs' own, whatever those hold, in the same order, in pages of any size.
+pub async fn outlines_tell_what_the_jobs_themselves_tell(store: &dyn Store) {
+    let catalog = store.open().await;
+    let verdicts = [VerificationStatus::Ok, VerificationStatus::Failed, VerificationStatus::NotVerified];
+    let kinds = [BackupKind::Scheduled, BackupKind::Manual, BackupKind::Safety, BackupKind::Uploaded];
+    let statuses = [Status::Queued, Status::Running, Status::Succeeded, Status::Failed, Status::Deleting];
+    for n in 0..60_u8 {
+        let nth = usize::from(n);
+        let database = DatabaseId(1 + i64::from(n % 2));
+        let mut new = job_of(n.into(), database, kinds[nth % 4], at(i64::from(n / 5)));
+        new.status = statuses[nth % 5];
+        new.untold = nth.is_multiple_of(7);
+        new.finished_at = nth.is_multiple_of(3).then(|| at(1_000));
+        let backup = new.backup_mut();
+        backup.name = nth.is_multiple_of(2).then(|| format!("a \"name\" {n}"));
+        backup.artifact = nth.is_multiple_of(3).then(|| artifact(1, 5));
+        backup.verification = verdicts.get(nth % 4).map(|status| Verification {
+            status: *status,
+            reason: Some("a reason".to_owned()),
+            differences: vec!["orders".to_owned()],
+            duration_ms: None,
+            at: None,
+        });
+        assert!(catalog.create_job(&new).await.unwrap());
+    }
+    for database in [DatabaseId(1), DatabaseId(2), DatabaseId(3)] {
+        let filter = JobFilter { database_id: Some(database), ..JobFilter::default() };
+        let jobs = walk(&*catalog, &filter, 100).await;
+        for limit in [1, 7, 100] {
+            let mut seen: Vec<Outline> = Vec::new();
+            loop {
+                let after = seen.last().map(|last| Cursor { created_at: last.created_at, id: last.id });
+                let page = catalog.outlines(database, after, limit).await.unwrap();
+                assert!(page.len() <= limit);
+                if page.is_empty() {
+                    break;
+                }
+                seen.extend(page);
+            }
+            assert_eq!(seen, jobs.iter().map(Outline::of).collect::<Vec<_>>(), "pages of {limit}");
+        }
+    }
 }

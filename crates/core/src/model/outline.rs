@@ -1,0 +1,123 @@
+//! A job in outline: what deciding about its removal needs, and nothing heavier.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::backup::{BackupKind, VerificationStatus};
+use super::id::JobId;
+use super::job::{Job, Status};
+
+/// The few fields of a dump job that retention judges by. It is read from a job's record without its
+/// artifact, its fingerprint and its attempts, so that ten thousand of them are read at once.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Record")]
+pub struct Outline {
+    /// The job.
+    pub id: JobId,
+    /// Where it stands.
+    pub status: Status,
+    /// How its backup came to be.
+    pub kind: BackupKind,
+    /// When it was asked for, or its due time: what its manifest says, and what its age counts from.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// It has ended, and what follows from that is not done yet.
+    pub untold: bool,
+    /// The artifact's file name.
+    pub name: Option<String>,
+    /// Whether its record names an artifact.
+    pub stored: bool,
+    /// The verdict of its last test restore.
+    pub verdict: Option<VerificationStatus>,
+}
+
+impl Outline {
+    /// The outline of a job.
+    pub fn of(job: &Job) -> Self {
+        let backup = job.backup();
+        Self {
+            id: job.id,
+            status: job.status,
+            kind: backup.kind,
+            created_at: job.created_at,
+            finished_at: job.finished_at,
+            untold: job.untold,
+            name: backup.name.clone(),
+            stored: backup.artifact.is_some(),
+            verdict: backup.verification.as_ref().map(|verification| verification.status),
+        }
+    }
+
+    /// Whether it is a good backup: it succeeded, and its artifact is there.
+    pub fn is_good(&self) -> bool {
+        self.status == Status::Succeeded && self.stored
+    }
+
+    /// Whether it is a good backup whose restored copy was found equal.
+    pub fn is_verified(&self) -> bool {
+        self.is_good() && self.verdict == Some(VerificationStatus::Ok)
+    }
+
+    /// Whether it is the record of a run that ended without making a backup.
+    pub fn is_record(&self) -> bool {
+        matches!(self.status, Status::Failed | Status::Cancelled | Status::Skipped)
+    }
+
+    /// Its place in lists: newest is greatest.
+    pub fn place(&self) -> (Timestamp, JobId) {
+        (self.created_at, self.id)
+    }
+}
+
+/// A job's record as far as it is read here; every other field is passed over.
+#[derive(Deserialize)]
+struct Record {
+    id: JobId,
+    status: Status,
+    work: RecordedWork,
+    created_at: Timestamp,
+    #[serde(default)]
+    finished_at: Option<Timestamp>,
+    #[serde(default)]
+    untold: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RecordedWork {
+    Dump(RecordedBackup),
+}
+
+#[derive(Deserialize)]
+struct RecordedBackup {
+    kind: BackupKind,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    artifact: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    verification: Option<RecordedVerdict>,
+}
+
+#[derive(Deserialize)]
+struct RecordedVerdict {
+    status: VerificationStatus,
+}
+
+impl From<Record> for Outline {
+    fn from(record: Record) -> Self {
+        let RecordedWork::Dump(backup) = record.work;
+        Self {
+            id: record.id,
+            status: record.status,
+            kind: backup.kind,
+            created_at: record.created_at,
+            finished_at: record.finished_at,
+            untold: record.untold,
+            name: backup.name,
+            stored: backup.artifact.is_some(),
+            verdict: backup.verification.map(|verification| verification.status),
+        }
+    }
+}
