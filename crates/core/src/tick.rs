@@ -46,6 +46,8 @@ pub async fn tick(app: &App) -> Result<Ticked> {
             tell(app, e.within(&format!("database {id}"))).await?;
         }
     }
+    // Slots that were skipped just now are among them.
+    let now = app.now();
     for job in app.catalog.due_jobs(now, MOST).await? {
         let id = job.id;
         if let Err(e) = attend_job(app, job, now, &mut ticked).await {
@@ -158,8 +160,8 @@ async fn skip(app: &App, database: &Database, slot: Timestamp, reason: &str) -> 
     let id = JobId::for_slot(database.uid, slot);
     let mut job = queued(app, database, BackupKind::Scheduled, id, slot);
     job.skip(reason, app.now());
-    if app.catalog.create_job(&job).await? {
-        aftermath::see_to(app, &job).await?;
-    }
+    // What follows from its end is left to the jobs' turn: it writes the database's record, which is to be
+    // advanced past this slot as it was read.
+    app.catalog.create_job(&job).await?;
     Ok(())
 }
