@@ -5,6 +5,7 @@
 //! - [`postgres`]: PostgreSQL servers of two major versions on private ports, and a sample database
 //!   that holds everything awkward;
 //! - [`sqlite`]: the same for SQLite, with a writer that never stops;
+//! - [`prometheus`]: a Prometheus that scrapes, `promtool`, and a strict reader of what is scraped;
 //! - [`respaldo`]: the real server as a process that can be killed;
 //! - [`s3`]: an S3 server in this process that can be told to fail, and what it was asked;
 //! - [`faults`]: an OpenDAL layer that counts storage calls and fails the one you name;
@@ -21,6 +22,7 @@ pub mod catalog;
 pub mod faults;
 pub mod host;
 pub mod postgres;
+pub mod prometheus;
 pub mod respaldo;
 pub mod s3;
 pub mod sqlite;

@@ -25,6 +25,11 @@ impl LocalDisk {
         Self { root: Arc::new(root) }
     }
 
+    /// The folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Whether a file can be made there.
     pub(super) async fn check(&self) -> Result<()> {
         self.run("write to storage", |root| tempfile::tempfile_in(root).map(drop)).await

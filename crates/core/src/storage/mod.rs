@@ -7,6 +7,7 @@
 
 mod error;
 mod local;
+mod space;
 mod unfinished;
 mod upload;
 
@@ -19,6 +20,7 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use opendal::Operator;
 
 use self::local::LocalDisk;
+pub use self::space::Space;
 use self::unfinished::Unfinished;
 pub use self::unfinished::UnfinishedUploads;
 pub use self::upload::Upload;
