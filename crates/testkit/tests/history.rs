@@ -309,7 +309,7 @@ async fn skipped_slots_are_counted_by_the_tick_that_skips_them() {
     let database = test.register(fields).await;
     test.clock.advance(SignedDuration::from_hours(5));
     let ticked = tick(&test.app).await.unwrap();
-    assert_eq!((ticked.due, ticked.told), (5, 4), "the schedule is advanced at once: {ticked:?}");
+    assert_eq!(ticked.due, 5, "the schedule is advanced at once: {ticked:?}");
     assert_eq!(ended(&test, database.id).await, BTreeMap::from([("skipped".to_owned(), 4)]));
     let record = test.catalog.database(database.id).await.unwrap().unwrap();
     assert!(record.next_due_at.unwrap() > test.app.now() && record.last_due_at.unwrap() <= test.app.now());

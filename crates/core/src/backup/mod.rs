@@ -16,6 +16,7 @@ mod place;
 mod run;
 pub(crate) mod staging;
 pub(crate) mod sweep;
+pub(crate) mod tombstone;
 mod worker;
 
 pub use self::download::Download;

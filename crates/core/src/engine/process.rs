@@ -113,6 +113,14 @@ impl Invocation {
     }
 }
 
+/// What a tool prints when it is asked for its version; none from one that cannot even say that.
+pub(super) async fn version_of(tool: &Path, home: &Path) -> Option<String> {
+    let asked = Invocation::new(tool, home).arg("--version");
+    let answer = asked.output(Redactor::default(), 1024, Duration::from_secs(10)).await;
+    let (ended, text) = answer.ok()?;
+    ended.status.success().then(|| String::from_utf8_lossy(&text).trim().to_owned())
+}
+
 /// A running tool and its process group.
 #[derive(Debug)]
 pub struct Child {

@@ -77,8 +77,7 @@ impl PerDatabase {
         let labels = labels(database);
         self.add_history(&labels, database);
         self.last_due.add_known(&labels, database.last_due_at.map(instant));
-        let next = database.next_due_at.filter(|_| database.settings.enabled);
-        self.next_due.add_known(&labels, next.map(instant));
+        self.next_due.add_known(&labels, database.next_run_at().map(instant));
         self.enabled.add(&labels, flag(database.settings.enabled));
         match databases::held_back(app, database).await {
             Ok(reason) => self.held_back.add(&labels, flag(reason.is_some())),

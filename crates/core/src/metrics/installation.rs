@@ -114,7 +114,7 @@ impl Installation {
         );
         for (place, space) in &self.disks {
             let labels = Labels::default().with("place", *place);
-            available.add(&labels, number(space.available_bytes));
+            available.add(&labels, number(space.free_bytes));
             total.add(&labels, number(space.total_bytes));
         }
         [available, total]

@@ -217,11 +217,10 @@ impl Job {
     }
 
     /// When a tick should see to what follows from its end, unless that is done: not at once, because
-    /// whoever ended it is just doing it. Nobody but a tick does that for a skipped slot.
+    /// whoever ended it is just doing it.
     pub fn tell_at(&self) -> Option<Timestamp> {
-        let ended = self.finished_at.filter(|_| self.untold && self.status.is_terminal())?;
-        let wait = if self.status == Status::Skipped { SignedDuration::ZERO } else { TELL_AGAIN_AFTER };
-        Some(ended.checked_add(wait).unwrap_or(ended))
+        let ended = self.finished_at.filter(|_| self.untold && self.status.is_terminal());
+        ended.map(|at| at.checked_add(TELL_AGAIN_AFTER).unwrap_or(at))
     }
 
     /// Records that all who must know of its end have been told.

@@ -1,4 +1,4 @@
-//! How much room there is on local disk.
+//! How much room there is.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,12 +14,12 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 /// never answers must not add up.
 static OPEN_QUESTIONS: Semaphore = Semaphore::const_new(4);
 
-/// The room of a file system, in bytes.
+/// The room of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// What this process may still write.
-    pub available_bytes: u64,
-    /// The whole size.
+    /// What this user may still write, in bytes (what is reserved for root is not part of it).
+    pub free_bytes: u64,
+    /// The size of the whole file system, in bytes.
     pub total_bytes: u64,
 }
 
@@ -48,7 +48,7 @@ impl Space {
                 .with_mend("check that the folder exists")
         })?;
         Ok(Self {
-            available_bytes: told.f_bavail.saturating_mul(told.f_frsize),
+            free_bytes: told.f_bavail.saturating_mul(told.f_frsize),
             total_bytes: told.f_blocks.saturating_mul(told.f_frsize),
         })
     }
@@ -75,7 +75,7 @@ mod tests {
     async fn a_folder_tells_the_room_of_its_disk_and_a_missing_one_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let space = Space::of(folder.path()).await.unwrap();
-        assert!(space.available_bytes > 0 && space.available_bytes <= space.total_bytes, "{space:?}");
+        assert!(space.free_bytes > 0 && space.free_bytes <= space.total_bytes, "{space:?}");
         let error = Space::of(&folder.path().join("gone")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Storage);
     }
