@@ -6,6 +6,7 @@
 //!   that holds everything awkward;
 //! - [`mysql`]: the same for MariaDB and, where it can be had, MySQL;
 //! - [`sqlite`]: the same for SQLite, with a writer that never stops;
+//! - [`prometheus`]: a Prometheus that scrapes, `promtool`, and a strict reader of what is scraped;
 //! - [`respaldo`]: the real server as a process that can be killed;
 //! - [`s3`]: an S3 server in this process that can be told to fail, and what it was asked;
 //! - [`cron`]: a second reading of crontabs, by the minute, to compare the product with;
@@ -26,6 +27,7 @@ mod guardian;
 pub mod host;
 pub mod mysql;
 pub mod postgres;
+pub mod prometheus;
 pub mod respaldo;
 pub mod s3;
 pub mod sqlite;

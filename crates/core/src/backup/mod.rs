@@ -20,6 +20,7 @@ pub(crate) mod tombstone;
 mod worker;
 
 pub use self::download::Download;
+pub(crate) use self::place::live_places;
 pub use self::run::{Ran, run};
 pub use self::worker::Worker;
 use crate::app::App;

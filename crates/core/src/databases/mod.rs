@@ -326,15 +326,16 @@ async fn all_backups(app: &App, id: DatabaseId) -> Result<Vec<Job>> {
 async fn delete_all(app: &App, backups: &[Job]) -> Result<()> {
     let now = app.now();
     for job in backups {
-        jobs::update(app, job.id, |job| {
-            if !job.status.is_terminal() && job.lease.is_none() && job.status != Status::Deleting {
-                job.cancel(now)?;
-            }
-            // The counts go with the database.
-            job.told();
-            job.delete()
-        })
-        .await?;
+        let mut job = job.clone();
+        if job.status == Status::Queued {
+            job = jobs::update(app, job.id, |job| {
+                if job.status == Status::Queued { job.cancel(now) } else { Ok(()) }
+            })
+            .await?;
+        }
+        // The counts go with the database, but should this die half-way, the database stays.
+        aftermath::see_to(app, &job).await?;
+        jobs::update(app, job.id, Job::delete).await?;
     }
     for job in backups {
         if let Some(job) = app.catalog.job(job.id).await? {

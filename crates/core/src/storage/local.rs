@@ -50,6 +50,11 @@ impl LocalDisk {
         WriteBack::new(self.root.join(key))
     }
 
+    /// The folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Whether a file can be made there.
     pub(super) async fn check(&self) -> Result<()> {
         self.run("write to storage", |root| tempfile::tempfile_in(root).map(drop)).await
