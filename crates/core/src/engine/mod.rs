@@ -10,6 +10,7 @@
 pub mod observe;
 pub mod postgres;
 pub mod process;
+mod pump;
 pub mod sink;
 mod source;
 pub mod sqlite;
