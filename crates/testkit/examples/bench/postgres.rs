@@ -32,6 +32,8 @@ fn bash(server: &Postgres, database: &str, line: &str) -> Command {
     bash.args(["-euo", "pipefail", "-c", line]);
     bash.env("PATH", format!("{}:/usr/bin:/bin", server.bin_dir().display()));
     bash.env("PGHOST", server.host()).env("PGPORT", server.port().to_string());
+    // As our dumps are made; the zone's offset stands in every timestamp.
+    bash.env("PGTZ", "UTC");
     bash.env("PGUSER", server.user()).env("PGPASSWORD", server.password()).env("PGDATABASE", database);
     bash
 }
