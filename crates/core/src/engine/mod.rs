@@ -11,6 +11,7 @@ pub mod mysql;
 pub mod observe;
 pub mod postgres;
 pub mod process;
+mod pump;
 pub mod sink;
 mod source;
 pub mod sqlite;
