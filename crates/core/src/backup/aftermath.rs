@@ -34,7 +34,8 @@ pub(crate) async fn see_to_all(app: &App, jobs: &[Job]) -> Result<()> {
 }
 
 async fn tell(app: &App, job: &Job) -> Result<()> {
-    retention::after_backup(app, job).await?;
+    // Boxed, because every backup's own future would have to have room for it.
+    Box::pin(retention::after_backup(app, job)).await?;
     app.events.publish(Event::JobEnded(Box::new(job.clone()))).await?;
     let told = jobs::update(app, job.id, |job| {
         job.told();
