@@ -1,16 +1,24 @@
-//! Which engines' tools are on this machine.
+//! What this machine and this configuration lack: engines' tools, and databases' credentials.
 
+use std::collections::BTreeSet;
 use std::env::split_paths;
+use std::fs;
+use std::io::ErrorKind as Io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use respaldo_adapters::environment;
+use anyhow::Context as _;
+use respaldo_adapters::environment::{self, EnvSecrets};
 use respaldo_core::Result;
+use respaldo_core::config::{Config, Entry};
 use respaldo_core::engine::process::Invocation;
 use respaldo_core::engine::{Toolbox, built};
+use respaldo_core::model::Credentials;
+use respaldo_core::ports::Secrets;
 use respaldo_core::redact::Redactor;
 
+const CONFIG_FILE: &str = "config.yaml";
 const LONGEST_ANSWER: usize = 4096;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
@@ -19,43 +27,165 @@ struct Needs {
     engine: &'static str,
     tools: &'static [&'static str],
     package: &'static str,
+    /// Whether a tool that tells this version is its engine's: names are shared.
+    fits: fn(&str) -> bool,
 }
 
 const NEEDS: &[Needs] = &[
-    Needs { engine: "postgres", tools: &["pg_dump", "psql"], package: "postgresql-client" },
-    Needs { engine: "sqlite", tools: &[], package: "" },
+    Needs { engine: "postgres", tools: &["pg_dump", "psql"], package: "postgresql-client", fits: any },
+    Needs {
+        engine: "mysql",
+        tools: &["mysqldump", "mysql"],
+        package: "mysql-client (Ubuntu, or MySQL's APT repository; MariaDB's does not do)",
+        fits: of_mysql,
+    },
+    Needs {
+        engine: "mariadb",
+        tools: &["mariadb-dump", "mariadb"],
+        package: "mariadb-client",
+        fits: of_mariadb,
+    },
+    Needs { engine: "sqlite", tools: &[], package: "", fits: any },
 ];
 
-/// Prints what is there and what is missing. Fails when a tool of an engine of this build is missing.
-pub(crate) async fn run() -> Result<ExitCode> {
+fn any(_version: &str) -> bool {
+    true
+}
+
+fn of_mariadb(version: &str) -> bool {
+    version.contains("MariaDB")
+}
+
+fn of_mysql(version: &str) -> bool {
+    !of_mariadb(version)
+}
+
+/// Lines for people, and whether anything is missing.
+#[derive(Debug)]
+struct Findings {
+    lines: Vec<String>,
+    whole: bool,
+}
+
+impl Findings {
+    fn say(&mut self, line: impl Into<String>) {
+        self.lines.push(line.into());
+    }
+
+    fn lack(&mut self, line: impl Into<String>) {
+        self.lines.push(line.into());
+        self.whole = false;
+    }
+}
+
+/// Prints what is there and what is missing. Fails when something is that a database of the file needs;
+/// without a file nobody knows what is needed.
+pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let path = environment::raw("PATH").unwrap_or_default();
     let toolbox = Toolbox::new(split_paths(&path)).with_distribution_folders();
     println!("respaldo {}", env!("CARGO_PKG_VERSION"));
-    let mut whole = true;
-    for needs in NEEDS.iter().filter(|needs| built().contains(&needs.engine)) {
-        println!("{}", needs.engine);
-        if needs.tools.is_empty() {
-            println!("  ok       built in");
-        }
-        for tool in needs.tools {
-            whole &= report(&toolbox, tool, needs.package).await;
-        }
-    }
-    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let config = read(file)?;
+    let found = examine(&toolbox, &EnvSecrets, config.as_ref()).await;
+    found.lines.iter().for_each(|line| println!("{line}"));
+    Ok(if found.whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn report(toolbox: &Toolbox, tool: &str, package: &str) -> bool {
-    let found = toolbox.find_all(tool);
-    for path in &found {
-        match version(path).await {
-            Ok(version) => println!("  ok       {version} at {}", path.display()),
-            Err(error) => println!("  broken   {} ({error})", path.display()),
+/// The file that was named, which must be there, or else `config.yaml`, which may be.
+fn read(file: Option<&Path>) -> anyhow::Result<Option<(String, Config)>> {
+    let path = file.unwrap_or(Path::new(CONFIG_FILE));
+    let name = path.display().to_string();
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some((name.clone(), Config::parse_named(&name, &text)?))),
+        Err(error) if error.kind() == Io::NotFound && file.is_none() => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("read {name}")),
+    }
+}
+
+async fn examine(toolbox: &Toolbox, secrets: &dyn Secrets, config: Option<&(String, Config)>) -> Findings {
+    let mut found = Findings { lines: Vec::new(), whole: true };
+    let used: Option<BTreeSet<&str>> =
+        config.map(|(_, config)| config.databases.iter().map(engine).collect());
+    for needs in NEEDS.iter().filter(|needs| built().contains(&needs.engine)) {
+        found.say(needs.engine);
+        if needs.tools.is_empty() {
+            found.say("  ok       built in");
+        }
+        let needed = is_needed(needs, used.as_ref(), toolbox);
+        for tool in needs.tools {
+            look_for(toolbox, tool, needs, needed, &mut found).await;
         }
     }
-    if found.is_empty() {
-        println!("  missing  {tool}: apt-get install {package}");
+    if let Some((name, config)) = config {
+        found.say(format!("{name}: {} databases", config.databases.len()));
+        for entry in &config.databases {
+            look_at(entry, secrets, &mut found).await;
+        }
     }
-    !found.is_empty()
+    found
+}
+
+/// Whether nothing else will do. A database that is registered as `mysql` may live on MariaDB, and the
+/// other way round: its server decides whose tools dump it.
+fn is_needed(needs: &Needs, used: Option<&BTreeSet<&str>>, toolbox: &Toolbox) -> bool {
+    let Some(used) = used else { return false };
+    match needs.engine {
+        "mysql" => used.contains("mysql") && toolbox.find_all("mariadb-dump").is_empty(),
+        engine => used.contains(engine),
+    }
+}
+
+async fn look_for(toolbox: &Toolbox, tool: &str, needs: &Needs, needed: bool, found: &mut Findings) {
+    let mut there = false;
+    for path in toolbox.find_all(tool) {
+        match version(&path).await {
+            Ok(version) if (needs.fits)(&version) => {
+                there = true;
+                found.say(format!("  ok       {version} at {}", path.display()));
+            }
+            Ok(version) => found.say(format!("  other    {version} at {}", path.display())),
+            Err(error) => {
+                there = true;
+                found.say(format!("  broken   {} ({error})", path.display()));
+            }
+        }
+    }
+    let missing = format!("  missing  {tool}: apt-get install {}", needs.package);
+    match (there, needed) {
+        (false, true) => found.lack(missing),
+        (false, false) => found.say(format!("{missing} (no database here is known to need it)")),
+        (true, _) => {}
+    }
+}
+
+/// Says of a database of the file why it would be held back.
+async fn look_at(entry: &Entry, secrets: &dyn Secrets, found: &mut Findings) {
+    let (id, engine) = (&entry.config_id, engine(entry));
+    let mut lacks = Vec::new();
+    if !built().contains(&engine) {
+        lacks.push(format!(
+            "the engine {engine} is not built yet in this version; built are {}",
+            built().join(", ")
+        ));
+    }
+    if let Credentials::Reference { username_var, password_var } = &entry.credentials {
+        for name in [username_var, password_var].into_iter().flatten() {
+            match secrets.get(name).await {
+                Ok(Some(_)) => {}
+                Ok(None) => lacks.push(format!("the variable {name} is not set: set it, or {name}_FILE")),
+                Err(error) => lacks.push(format!("the variable {name} cannot be used: {}", error.message())),
+            }
+        }
+    }
+    if lacks.is_empty() {
+        found.say(format!("  ok       {id} ({engine})"));
+    }
+    for lack in lacks {
+        found.lack(format!("  missing  {id}: {lack}"));
+    }
+}
+
+fn engine(entry: &Entry) -> &str {
+    entry.settings.get("engine").and_then(|engine| engine.as_str()).unwrap_or_default()
 }
 
 async fn version(tool: &Path) -> Result<String> {
@@ -63,4 +193,31 @@ async fn version(tool: &Path) -> Result<String> {
     let (_, output) = call.output(Redactor::new([]), LONGEST_ANSWER, LONGEST_WAIT).await?;
     let text = String::from_utf8_lossy(&output);
     Ok(text.lines().next().unwrap_or("no version told").trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use respaldo_testkit::app::MapSecrets;
+
+    use super::*;
+
+    fn config(text: &str) -> (String, Config) {
+        ("c.yaml".to_owned(), Config::parse(text).unwrap())
+    }
+
+    const POSTGRES: &str = "databases:\n  - {id: pg, name: P, engine: postgres, host: h, database_name: d}\n";
+    const SQLITE: &str = "databases:\n  - {id: notes, name: N, engine: sqlite, database_name: data/n.db}\n";
+
+    #[tokio::test]
+    async fn a_missing_tool_fails_only_where_a_database_needs_it() {
+        let (nothing, secrets) = (Toolbox::default(), MapSecrets::default());
+        let needed = examine(&nothing, &secrets, Some(&config(POSTGRES))).await;
+        assert!(!needed.whole);
+        assert!(needed.lines.contains(&"  missing  pg_dump: apt-get install postgresql-client".to_owned()));
+        let spare = examine(&nothing, &secrets, Some(&config(SQLITE))).await;
+        assert!(spare.whole, "{spare:?}");
+        assert!(spare.lines.iter().any(|line| line.contains("pg_dump") && line.contains("no database")));
+        let unknown = examine(&nothing, &secrets, None).await;
+        assert!(unknown.whole && unknown.lines.iter().any(|line| line.contains("missing  pg_dump")));
+    }
 }

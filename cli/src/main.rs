@@ -34,8 +34,12 @@ enum Command {
     /// Looks at a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Says which engines' tools are here, their versions, what is missing and how to get it.
-    Doctor,
+    /// Says which engines' tools are here, their versions, and what this machine or a configuration lacks.
+    Doctor {
+        /// The configuration file; config.yaml of this folder, if there is one, when left out.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -87,7 +91,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Config(ConfigCommand::Check { file }) => check(&file),
-        Command::Doctor => Ok(runtime.block_on(doctor::run())?),
+        Command::Doctor { config } => runtime.block_on(doctor::run(config.as_deref())),
     }
 }
 

@@ -6,6 +6,7 @@ use std::fs;
 
 use reqwest::Method;
 use respaldo_testkit::host::{command, run};
+use respaldo_testkit::mysql::Mysql;
 use respaldo_testkit::postgres::Postgres;
 use respaldo_testkit::respaldo::{Respaldo, read};
 use serde_json::{Value, json};
@@ -100,6 +101,48 @@ async fn sqlite_is_backed_up_through_the_api_while_it_is_being_written() {
     fs::write(&copy, run(gunzip, std::io::empty()).stdout).unwrap();
     let rows = respaldo_testkit::sqlite::Writer::consistent_rows(&copy);
     assert!(before <= rows && rows <= after, "{before} <= {rows} <= {after}");
+}
+
+#[tokio::test]
+async fn a_mysql_entry_of_config_yaml_is_backed_up_from_a_mariadb_and_loads_with_the_stock_client() {
+    let server = Mysql::shared();
+    let source = server.fresh_database("shop");
+    server.sample_schema(&source);
+    let config = format!(
+        r#"
+databases:
+  - name: "my-mysql-db"
+    engine: "mysql"
+    host: "localhost"
+    port: {}
+    username_var: "MYSQL_USER"
+    password_var: "MYSQL_PASSWORD"
+    database_name: "{source}"
+    schedule: "0 3 * * *"
+    retention_days: 7
+    max_backups: 5
+    compression: "gzip"
+"#,
+        server.port()
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let respaldo = Respaldo::new(BINARY, folder.path(), &config)
+        .env("MYSQL_USER", server.user())
+        .env("MYSQL_PASSWORD", server.password())
+        .start()
+        .await;
+    let (_, list) = respaldo.read("/databases").await;
+    assert_eq!((&list[0]["engine"], &list[0]["held_back"]), (&json!("mysql"), &Value::Null), "{list}");
+    let backup = respaldo.back_up(&list[0]).await;
+    assert_eq!(backup["status"], "succeeded", "{backup}");
+    let name = backup["name"].as_str().unwrap();
+    assert!(name.starts_with("mysql_shop") && name.ends_with(".sql.gz"), "{name}");
+    let mut gunzip = command("gunzip");
+    gunzip.arg("--stdout").arg(folder.path().join("data/backups").join(name));
+    let copy = server.fresh_database("copy");
+    server.load(&copy, run(gunzip, std::io::empty()).stdout.as_slice());
+    assert_eq!(server.dump_normalised(&copy), server.dump_normalised(&source));
+    assert!(!respaldo.log().contains(server.password()), "the log shows a password");
 }
 
 #[tokio::test]

@@ -47,8 +47,8 @@ async fn line(app: &App, database: &Database) -> Result<String> {
     if let Some(reason) = databases::held_back(app, database).await? {
         return Ok(format!("{what}: held back: {reason}"));
     }
-    let next = database.next_due_at.filter(|_| settings.enabled);
-    Ok(next
+    Ok(database
+        .next_run_at()
         .map_or_else(|| format!("{what}: manual backups only"), |next| format!("{what}: next backup {next}")))
 }
 

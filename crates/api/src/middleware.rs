@@ -83,7 +83,7 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     let route = route.as_ref().map_or("(none)", MatchedPath::as_str);
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
-    if matches!(route, "/healthz" | "/readyz") && status < 400 {
+    if matches!(route, "/healthz" | "/readyz" | "/metrics") && status < 400 {
         tracing::debug!(%method, route, status, duration_ms, "request");
     } else {
         tracing::info!(%method, route, status, duration_ms, "request");

@@ -1,9 +1,11 @@
-//! Whether the server lives, and whether it can work.
+//! Whether the server lives, whether it can work, and what it measures.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use respaldo_core::{App, Error};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use respaldo_core::{App, Error, ErrorKind, metrics};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -11,9 +13,10 @@ use utoipa_axum::routes;
 
 use crate::{Function, Problem};
 
-/// The health checks; every host has them.
+/// The health checks and the metrics; every host has them.
 pub fn function() -> Function {
-    Function::new("system", OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)))
+    let routes = OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz));
+    Function::new("system", routes.routes(routes!(metrics_text)))
 }
 
 /// That all is well.
@@ -37,6 +40,22 @@ async fn readyz(State(app): State<App>) -> Result<Json<Health>, Problem> {
     catalog.map_err(|error| not_ready("the catalog", &error))?;
     storage.map_err(|error| not_ready("storage", &error))?;
     Ok(Json(Health { status: "ok" }))
+}
+
+/// Metrics for Prometheus, in its text format 0.0.4. They are read from the catalog: a restart loses nothing.
+#[utoipa::path(
+    get, path = "/metrics", tag = "system",
+    responses((status = 200, body = String, content_type = "text/plain; version=0.0.4; charset=utf-8"))
+)]
+async fn metrics_text(State(app): State<App>) -> Result<Response, Problem> {
+    let families = metrics::gather(&app).await.map_err(|error| match error.kind() {
+        ErrorKind::Internal => error.into(),
+        _ => not_ready("the catalog", &error),
+    })?;
+    // Thousands of databases are megabytes of text, and other requests wait for this thread.
+    let text = tokio::task::spawn_blocking(move || metrics::text(&families)).await;
+    let text = text.map_err(|error| Error::internal("write metrics down", error))??;
+    Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
 /// Anybody may ask, so only the log tells paths and addresses.

@@ -1,4 +1,4 @@
-//! How fast a dump is watched: `observe_speed plain|custom < DUMP` prints MB/s and what it found.
+//! How fast a dump is watched: `observe_speed plain|custom|mysql < DUMP` prints MB/s and what it found.
 //!
 //! The dump is read into memory first (so give it one that fits), then watched three times in pieces
 //! of 64 KiB.
@@ -7,16 +7,20 @@
 use std::io::Read;
 use std::time::Instant;
 
+use respaldo_core::engine::mysql::DumpObserver;
 use respaldo_core::engine::observe::Observer;
 use respaldo_core::engine::postgres::{CustomObserver, PlainObserver};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let custom = std::env::args().nth(1).as_deref() == Some("custom");
+    let format = std::env::args().nth(1).unwrap_or_default();
     let mut dump = Vec::new();
     std::io::stdin().read_to_end(&mut dump)?;
     for _ in 0..3 {
-        let mut observer: Box<dyn Observer> =
-            if custom { Box::new(CustomObserver::new()) } else { Box::new(PlainObserver::new()) };
+        let mut observer: Box<dyn Observer> = match format.as_str() {
+            "custom" => Box::new(CustomObserver::new()),
+            "mysql" => Box::new(DumpObserver::new()),
+            _ => Box::new(PlainObserver::new()),
+        };
         let start = Instant::now();
         for piece in dump.chunks(64 * 1024) {
             observer.feed(piece)?;

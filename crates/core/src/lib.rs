@@ -11,7 +11,8 @@
 //! - [`retention`]: remove backups that have outlived their policy;
 //! - [`jobs`]: look at a job, read its log, cancel it;
 //! - [`config`]: read `config.yaml` and merge it into the catalog;
-//! - [`tick`]: look at what is due, and start it.
+//! - [`tick`]: look at what is due, and start it;
+//! - [`metrics`]: what all of that amounts to, in numbers.
 //!
 //! A dump flows through [`engine`] (one kind of database each; subprocesses start in
 //! [`engine::process`] alone) into [`seal`] (compress, encrypt, digest) and [`storage`] (parts, volumes,
@@ -34,6 +35,7 @@ pub mod jobs;
 pub mod keyring;
 pub mod keys;
 pub mod limits;
+pub mod metrics;
 pub mod model;
 pub mod ports;
 pub mod redact;

@@ -11,12 +11,14 @@
 //! Both rules are cron's own. Two times of one schedule that fall on the same instant are one slot.
 
 mod crontab;
+mod jitter;
 
 use croner::Cron;
 use jiff::Timestamp;
 use jiff::civil::{DateTime, date};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneTransition};
 
+pub use self::jitter::{Due, MAX_JITTER_SECONDS, Timing};
 use crate::{Error, Result};
 
 /// A schedule: when slots are due.

@@ -6,11 +6,11 @@
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::backup::{aftermath, queued, staging, sweep};
+use crate::backup::{aftermath, queued, staging, sweep, tombstone};
 use crate::databases::{self, definition};
 use crate::model::{BackupKind, Database, Job, JobId, Status};
 use crate::ports::{Event, JobFilter};
-use crate::schedule::Schedule;
+use crate::schedule::Timing;
 use crate::{Error, ErrorKind, Result};
 
 /// How much a tick looks at; what is left over is due at the next one.
@@ -98,7 +98,7 @@ async fn attend_database(app: &App, database: Database, now: Timestamp, ticked: 
             Err(e) => tell(app, e.within(&format!("database {}", database.id))).await?,
         }
     }
-    if database.settings.enabled && database.next_due_at.is_some_and(|due| due <= now) {
+    if database.next_run_at().is_some_and(|start| start <= now) {
         ticked.due += start_due(app, database, now).await?;
     }
     Ok(())
@@ -107,29 +107,47 @@ async fn attend_database(app: &App, database: Database, now: Timestamp, ticked: 
 /// Gives each slot that has come its outcome: the newest is backed up, unless the one before still
 /// runs; the older ones were missed.
 async fn start_due(app: &App, database: Database, now: Timestamp) -> Result<usize> {
-    let Some(expression) = &database.settings.schedule else { return Ok(0) };
-    let schedule = Schedule::parse(expression, database.settings.timezone.as_deref())?;
+    let Some(timing) = Timing::of(database.uid, &database.settings)? else { return Ok(0) };
     let mut slots = Vec::new();
-    let mut next = database.next_due_at;
-    while let Some(slot) = next.filter(|slot| *slot <= now && slots.len() < MOST_SLOTS) {
-        slots.push(slot);
-        next = Some(schedule.next_after(slot));
+    let mut next = database.next_due_at.map(|slot| timing.at(slot));
+    while let Some(due) = next.filter(|due| due.start <= now && slots.len() < MOST_SLOTS) {
+        slots.push(due.slot);
+        next = Some(timing.after(due.slot));
     }
     // Only where no newer one has come is the last the newest.
-    let newest = if next.is_some_and(|next| next <= now) { None } else { slots.last() };
+    let newest = if next.is_some_and(|next| next.start <= now) { None } else { slots.last() };
+    let mut skipped = Vec::new();
     for slot in slots.iter().filter(|slot| Some(*slot) != newest) {
-        skip(app, &database, *slot, "missed: nothing was running when it was due").await?;
+        skipped.extend(skip(app, &database, *slot, "missed: nothing was running when it was due").await?);
     }
     if let Some(newest) = newest {
-        start(app, &database, *newest).await?;
+        skipped.extend(start(app, &database, *newest).await?);
     }
-    let last_due_at = slots.last().copied().or(database.last_due_at);
-    let advanced = Database { next_due_at: next, last_due_at, ..database };
+    let mut advanced = database;
+    advanced.last_due_at = slots.last().copied().or(advanced.last_due_at);
+    advanced.set_due(next);
     app.catalog.update_database(&advanced).await?;
+    // Only now: it counts them in the record that was just written.
+    aftermath::see_to_all(app, &skipped).await?;
     Ok(slots.len())
 }
 
-async fn start(app: &App, database: &Database, slot: Timestamp) -> Result<()> {
+/// Gives the slots of a schedule that is about to be changed, or stopped, their outcome; answers the new
+/// records, whose end is to be told when the change is stored.
+pub(crate) async fn pass_over(app: &App, database: &Database) -> Result<Vec<Job>> {
+    let now = app.now();
+    let Some(timing) = Timing::of(database.uid, &database.settings)? else { return Ok(Vec::new()) };
+    let mut skipped = Vec::new();
+    let mut next = database.next_due_at.filter(|_| database.settings.enabled);
+    while let Some(slot) = next.filter(|slot| *slot <= now) {
+        skipped.extend(skip(app, database, slot, "the schedule was changed before it started").await?);
+        next = Some(timing.after(slot).slot);
+    }
+    Ok(skipped)
+}
+
+/// Queues the backup of a slot; answers the record when it is skipped instead.
+async fn start(app: &App, database: &Database, slot: Timestamp) -> Result<Option<Job>> {
     if let Some(reason) = databases::held_back(app, database).await? {
         return skip(app, database, slot, &format!("held back: {reason}")).await;
     }
@@ -137,10 +155,15 @@ async fn start(app: &App, database: &Database, slot: Timestamp) -> Result<()> {
         return skip(app, database, slot, &format!("backup {active} has not ended yet")).await;
     }
     let job = queued(app, database, BackupKind::Scheduled, JobId::for_slot(database.uid, slot), slot);
-    if app.catalog.create_job(&job).await? {
+    if create(app, &job).await? {
         app.doorbell.ring(job.id).await?;
     }
-    Ok(())
+    Ok(None)
+}
+
+/// Stores the job of a slot. False when the slot has had its outcome, even one that was deleted since.
+async fn create(app: &App, job: &Job) -> Result<bool> {
+    Ok(app.catalog.create_job(job).await? && !tombstone::lay_to_rest(app, job).await?)
 }
 
 async fn active_backup(app: &App, database: &Database, slot: Timestamp) -> Result<Option<JobId>> {
@@ -156,12 +179,10 @@ async fn active_backup(app: &App, database: &Database, slot: Timestamp) -> Resul
     Ok(None)
 }
 
-async fn skip(app: &App, database: &Database, slot: Timestamp, reason: &str) -> Result<()> {
+/// Records that a slot gave no backup; none when it has its outcome already.
+async fn skip(app: &App, database: &Database, slot: Timestamp, reason: &str) -> Result<Option<Job>> {
     let id = JobId::for_slot(database.uid, slot);
     let mut job = queued(app, database, BackupKind::Scheduled, id, slot);
     job.skip(reason, app.now());
-    if app.catalog.create_job(&job).await? {
-        aftermath::see_to(app, &job).await?;
-    }
-    Ok(())
+    Ok(create(app, &job).await?.then_some(job))
 }

@@ -131,6 +131,8 @@ fn each_bad_file_is_answered_in_one_line() {
     ];
     let of_database = [
         "compresion: gzip",
+        "jitter_seconds: 3601",
+        "jitter_seconds: -1",
         "shcedule: \"@daily\"",
         "Port: 5432",
         "port: 0",

@@ -40,6 +40,7 @@ fn record(id: i64, config_id: Option<&str>, settings: Settings, credentials: Cre
         next_due_at: None,
         last_due_at: None,
         history: respaldo_core::model::History::default(),
+        next_start_at: None,
         definition_stale: false,
         synced: None,
     }

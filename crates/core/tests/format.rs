@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use respaldo_core::databases::Definition;
+use respaldo_core::engine::mysql::DumpObserver;
 use respaldo_core::engine::observe::Observer as _;
 use respaldo_core::engine::postgres::{LARGE_OBJECTS, PlainObserver};
 use respaldo_core::fingerprint::Fingerprint;
@@ -173,6 +174,25 @@ fn copy_rows_and_large_objects_hash_as_the_page_says() {
         |fingerprint: &mut Fingerprint, table: &str| format!("{:032x}", fingerprint.table(table).hash);
     assert_eq!(shown(&mut observed, "public.customers"), hashes[0]);
     assert_eq!(shown(&mut observed, LARGE_OBJECTS), hashes[1]);
+}
+
+#[test]
+fn rows_of_inserts_hash_as_the_page_says() {
+    let statement = example("insert rows");
+    let (_, values) = statement.split_once("VALUES\n").unwrap();
+    let row = |line: &str| line.trim_start_matches('(').trim_end_matches([',', ';', ')']).as_bytes().to_vec();
+    let rows: Vec<Vec<u8>> = values.lines().map(row).collect();
+    let hash = example("insert hash").trim();
+    assert_eq!(table_hash(&rows), hash);
+
+    let end = "/*!40111 SET SQL_NOTES=@OLD_SQL_NOTES */;\n\n-- Dump completed on 2026-11-21 11:08:25\n";
+    for statement in [statement.to_owned(), statement.trim_end().replace('\n', " ") + "\n"] {
+        let mut observer = DumpObserver::new();
+        observer.feed(format!("LOCK TABLES `no``ne` WRITE;\n{statement}{end}").as_bytes()).unwrap();
+        let found = Box::new(observer).finish().unwrap().fingerprint;
+        assert_eq!(format!("{:032x}", found.0["customers"].hash), hash);
+        assert_eq!(found.0["no`ne"].rows, 0);
+    }
 }
 
 #[test]

@@ -6,14 +6,17 @@
 #![expect(clippy::disallowed_methods, reason = "a measurement reads a clock")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use respaldo_core::fingerprint::Fingerprint;
 use respaldo_core::model::{BackupKind, DatabaseId, Job, Outline, Status};
-use respaldo_core::ports::{Catalog, Cursor, JobFilter, NewDatabase};
+use respaldo_core::ports::{Catalog, Clock, Cursor, JobFilter, NewDatabase};
 use respaldo_core::retention::{Policy, plan};
+use respaldo_core::tick;
 use respaldo_sqlite::SqliteCatalog;
+use respaldo_testkit::app::TestApp;
 use respaldo_testkit::catalog::sample::{artifact, at, database, job_of};
 
 const DATABASES: u32 = 100_000;
@@ -21,6 +24,10 @@ const JOBS: u32 = 1_000_000;
 const RETAINED: u32 = 10_000;
 const DUE: u32 = 10;
 const ROUNDS: usize = 200;
+/// Milliseconds after `at(0)` at which the databases that are not due will be: a month.
+const NOT_SOON: i64 = 30 * 86_400_000;
+/// The samples' schedule is due at three in Madrid, which is two hours after `at(0)`.
+const SLOT: i64 = 7_200_000;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     measure_reads(&catalog).await?;
     measure_retention().await?;
     measure_writes(&catalog).await?;
-    Ok(())
+    measure_tick(&path, catalog).await
 }
 
 /// Writes what the port would, in one transaction, because a million confirmed writes take an hour.
@@ -54,7 +61,7 @@ fn fill(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
         )?;
         for n in 1..=DATABASES {
             let mut new = database(n.into());
-            new.next_due_at = Some(if n <= DUE { at(0) } else { at(3_600_000 + i64::from(n)) });
+            new.next_due_at = Some(if n <= DUE { at(0) } else { at(NOT_SOON + i64::from(n)) });
             let due = new.attention_at().map(Timestamp::as_millisecond);
             insert.execute((new.uid.to_string(), due, serde_json::to_string(&new)?))?;
         }
@@ -203,6 +210,48 @@ async fn measure_writes(catalog: &SqliteCatalog) -> Result<(), Box<dyn std::erro
     Ok(catalog.delete_database(&stored).await?)
 }
 
+/// Whole ticks, each with other databases that are due: jobs queued, schedules advanced, on disk.
+async fn measure_tick(path: &Path, catalog: SqliteCatalog) -> Result<(), Box<dyn std::error::Error>> {
+    let mut test = TestApp::new();
+    test.app.catalog = Arc::new(catalog);
+    test.app.clock = Arc::new(FixedClock(at(SLOT + 30_000)));
+    // What the fill left due is done with first.
+    tick::tick(&test.app).await?;
+    let mut times = Vec::new();
+    let mut found = 0;
+    for round in 1..=ROUNDS {
+        make_due(path, i64::try_from(round)? * i64::from(DUE))?;
+        let start = Instant::now();
+        found = tick::tick(&test.app).await?.due;
+        times.push(start.elapsed());
+    }
+    print_times("tick with 10 databases due", found, times[0], times);
+    Ok(())
+}
+
+/// Makes the databases that follow number `after` due at the slot.
+fn make_due(path: &Path, after: i64) -> Result<(), Box<dyn std::error::Error>> {
+    let file = rusqlite::Connection::open(path)?;
+    file.busy_timeout(Duration::from_secs(10))?;
+    let due = at(SLOT);
+    let changed = file.execute(
+        "UPDATE databases SET attention_at = ?1, document = json_set(document, '$.next_due_at', ?2) \
+         WHERE id > ?3 AND id <= ?4",
+        (due.as_millisecond(), due.to_string(), after, after + i64::from(DUE)),
+    )?;
+    if changed == usize::try_from(DUE)? { Ok(()) } else { Err(format!("{changed} became due").into()) }
+}
+
+/// It stands still, so that nothing else becomes due.
+#[derive(Debug)]
+struct FixedClock(Timestamp);
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
 /// Median and slowest of many rounds after a first one.
 async fn report(
     what: &str,
@@ -217,8 +266,12 @@ async fn report(
         work().await?;
         times.push(start.elapsed());
     }
+    print_times(what, found, first, times);
+    Ok(())
+}
+
+fn print_times(what: &str, found: usize, first: Duration, mut times: Vec<Duration>) {
     times.sort_unstable();
     let (median, slowest) = (times[ROUNDS / 2], times[ROUNDS - 1]);
     println!("{what}: {found} found; first {first:.1?}, median {median:.1?}, slowest {slowest:.1?}");
-    Ok(())
 }

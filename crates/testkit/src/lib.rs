@@ -4,9 +4,12 @@
 //! - [`catalog`]: the contract suite that every catalog passes;
 //! - [`postgres`]: PostgreSQL servers of two major versions on private ports, and a sample database
 //!   that holds everything awkward;
+//! - [`mysql`]: the same for MariaDB and, where it can be had, MySQL;
 //! - [`sqlite`]: the same for SQLite, with a writer that never stops;
+//! - [`prometheus`]: a Prometheus that scrapes, `promtool`, and a strict reader of what is scraped;
 //! - [`respaldo`]: the real server as a process that can be killed;
 //! - [`s3`]: an S3 server in this process that can be told to fail, and what it was asked;
+//! - [`cron`]: a second reading of crontabs, by the minute, to compare the product with;
 //! - [`faults`]: an OpenDAL layer that counts storage calls and fails the one you name;
 //! - [`tools`]: simulated engine tools for PATH that lie, hang and die, and record how they were called.
 //!
@@ -18,9 +21,13 @@
 
 pub mod app;
 pub mod catalog;
+pub mod cron;
 pub mod faults;
+mod guardian;
 pub mod host;
+pub mod mysql;
 pub mod postgres;
+pub mod prometheus;
 pub mod respaldo;
 pub mod s3;
 pub mod sqlite;

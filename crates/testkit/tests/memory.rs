@@ -1,8 +1,8 @@
 //! Promise 2: a dump stays within its memory budget, whatever the database's size.
 //!
 //! Each dump runs in a process of its own (this test's binary, started anew), because a process's peak
-//! is the peak of everything in it. `pg_dump` is simulated, `psql`, the catalog and the stores are real;
-//! the S3 server runs in this process, the dump in the other.
+//! is the peak of everything in it. `pg_dump` is simulated, `psql`, the catalog and the stores are real, and
+//! so is all of MariaDB; the S3 server runs in this process, the dump in the other.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
 
 use std::fs;
@@ -16,6 +16,7 @@ use respaldo_core::ports::SecretString;
 use respaldo_core::storage::Storage;
 use respaldo_testkit::app::TestApp;
 use respaldo_testkit::host::{command, run};
+use respaldo_testkit::mysql::Mysql;
 use respaldo_testkit::postgres::Postgres;
 use respaldo_testkit::s3::{Operation, S3Server};
 use respaldo_testkit::tools::{Behaviour, FakeTool, Toolbox};
@@ -48,24 +49,15 @@ impl<'a> Case<'a> {
         let rows = Behaviour::Generates { mebibytes: self.mebibytes, compressible: false };
         tools.add(&FakeTool::new("pg_dump").version(&version).behaviour(rows));
         std::os::unix::fs::symlink(server.bin_dir().join("psql"), tools.path().join("psql")).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let (case, answer) = (folder.path().join("case.json"), folder.path().join("answer"));
-        let text = json!({
-            "tools": tools.path(), "answer": answer, "budget": self.budget_mib * MIB,
+        let peak = peak_of(json!({
+            "tools": tools.path(), "budget": self.budget_mib * MIB,
             "raw_bytes": self.mebibytes * MIB, "s3": self.s3.map(S3Server::endpoint),
             "sqlite": self.sqlite, "password": server.password(), "user": server.user(),
             "fields": {
                 "name": "large", "engine": "postgres", "host": server.host(), "port": server.port(),
                 "database_name": "postgres", "compression": self.compression,
             },
-        });
-        fs::write(&case, text.to_string()).unwrap();
-        let mut child = command(std::env::current_exe().unwrap());
-        child
-            .args(["--exact", "a_dump_in_a_process_of_its_own", "--ignored", "--nocapture"])
-            .env(CASE, &case);
-        run(child, std::io::empty());
-        let peak = fs::read_to_string(&answer).expect("the other process measured").parse().unwrap();
+        }));
         let store = if self.s3.is_some() { "S3" } else { "local disk" };
         println!(
             "{} MiB, {}, {store}, budget {} MiB: peak {:.1} MiB above idle",
@@ -82,6 +74,18 @@ impl<'a> Case<'a> {
         assert!(peak < budget, "{} MiB are above {} MiB", mebibytes(peak), mebibytes(budget));
         peak
     }
+}
+
+/// Starts the other process and waits for what it measured.
+fn peak_of(mut case: Value) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, answer) = (folder.path().join("case.json"), folder.path().join("answer"));
+    case["answer"] = json!(answer);
+    fs::write(&file, case.to_string()).unwrap();
+    let mut child = command(std::env::current_exe().unwrap());
+    child.args(["--exact", "a_dump_in_a_process_of_its_own", "--ignored", "--nocapture"]).env(CASE, &file);
+    run(child, std::io::empty());
+    fs::read_to_string(&answer).expect("the other process measured").parse().unwrap()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people to read")]
@@ -121,6 +125,26 @@ fn a_sqlite_database_of_any_size_is_staged_within_the_budget() {
     let sqlite = |mebibytes| Case { sqlite: true, ..Case::of("none", mebibytes) }.assert_within_budget();
     let (small, large) = (sqlite(50), sqlite(400));
     assert!(large < small + 6 * MIB, "{} and {} MiB", mebibytes(small), mebibytes(large));
+}
+
+#[test]
+fn a_row_of_50_mb_that_is_dumped_as_twice_as_many_digits_stays_within_the_budget() {
+    let server = Mysql::shared();
+    let name = server.fresh_database("large");
+    server
+        .sql(&name, "CREATE TABLE t (b longblob); INSERT INTO t VALUES (REPEAT(UNHEX('00277f'), 17000000))");
+    for budget_mib in [32, 64] {
+        let peak = peak_of(json!({
+            "tools": server.bin_dir(), "budget": budget_mib * MIB, "raw_bytes": 100_000_000_u64,
+            "s3": null, "sqlite": false, "password": server.password(), "user": server.user(),
+            "fields": {
+                "name": "large", "engine": "mariadb", "host": server.host(), "port": server.port(),
+                "database_name": name, "compression": "gzip",
+            },
+        }));
+        println!("a row of 50 MB, budget {budget_mib} MiB: peak {:.1} MiB above idle", mebibytes(peak));
+        assert!(peak < budget_mib * MIB, "{} MiB are above {budget_mib} MiB", mebibytes(peak));
+    }
 }
 
 /// The other process.

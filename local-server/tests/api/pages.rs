@@ -1,7 +1,8 @@
-//! `/docs`, `/openapi.json`, `/healthz`, `/readyz`
+//! `/docs`, `/openapi.json`, `/healthz`, `/readyz`, `/metrics`
 
 use crate::support::Host;
 use axum::body::Body;
+use respaldo_testkit::faults::FaultMode;
 
 #[tokio::test]
 async fn the_documentation_needs_nothing_from_elsewhere() {
@@ -44,4 +45,38 @@ async fn without_keys_a_foreign_name_leads_nowhere() {
     let foreign = [("origin", "http://evil.example")];
     host.send("POST", "/databases", &foreign, "{}").await.assert_problem(403, Some("Origin"));
     assert_eq!(host.send("GET", "/databases", &foreign, Body::empty()).await.status, 200);
+}
+
+#[tokio::test]
+async fn metrics_are_public_text_and_a_head_request_answers_without_it() {
+    let host = Host::with_keys("a", "r", "d");
+    host.test.register_sample().await;
+    let page = host.get("/metrics").await;
+    assert_eq!(page.status, 200);
+    assert_eq!(page.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let text = String::from_utf8(page.bytes.to_vec()).unwrap();
+    assert!(text.contains("backup_total{database=\"sample\",database_id=\"1\""), "{text}");
+    let head = host.send("HEAD", "/metrics", &[], Body::empty()).await;
+    assert_eq!((head.status.as_u16(), head.bytes.len()), (200, 0));
+    host.send("POST", "/metrics", &[], Body::empty()).await.assert_problem(405, None);
+}
+
+#[tokio::test]
+async fn metrics_of_a_catalog_that_fails_are_a_503_that_tells_no_path() {
+    let host = Host::open();
+    host.test.faults.fail_at(1, FaultMode::CrashAfter);
+    host.get("/readyz").await;
+    let answer = host.get("/metrics").await;
+    answer.assert_problem(503, None);
+    let folder = host.test.folder().to_string_lossy().into_owned();
+    assert!(!String::from_utf8_lossy(&answer.bytes).contains(&folder));
+}
+
+#[tokio::test]
+async fn without_keys_metrics_answer_under_this_machine_s_names_only() {
+    let host = Host::open();
+    host.send("GET", "/metrics", &[("host", "evil.example")], Body::empty())
+        .await
+        .assert_problem(403, Some("Host"));
+    assert_eq!(host.get("/metrics").await.status, 200);
 }

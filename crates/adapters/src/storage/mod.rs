@@ -1,5 +1,7 @@
 //! Storage by its URL: `file://`, `memory://`, `s3://`.
 
+mod at_rest;
+mod parts;
 mod s3;
 mod uploads;
 
@@ -65,7 +67,7 @@ pub struct AccessKey {
 /// - `memory://`, which is gone with the process
 /// - `s3://BUCKET/PREFIX?endpoint=…&region=…&path_style=true&max_parts=10000`; credentials come from
 ///   the usual chain (environment, profile, role), path style is the default with an endpoint, and
-///   the region `us-east-1` then too
+///   the region `us-east-1` then too; `sse`, `sse_kms_key_id` and `storage_class` say how objects are kept
 ///
 /// # Errors
 /// `Config` for a URL that is none of these, `Storage` for a folder that cannot be made.
@@ -80,6 +82,7 @@ pub fn open_with(text: &str, options: &Options) -> Result<Storage> {
         "file" => local(&url),
         "memory" => memory(&url),
         "s3" => s3::open(url, options),
+        "azblob" | "azure" | "gs" | "gcs" => Err(without_confirmation(&url)),
         other => {
             Err(url.refuse(format!("there is no storage {other}://; there are file://, s3:// and memory://")))
         }
@@ -106,6 +109,16 @@ fn memory(url: &Url) -> Result<Storage> {
     url.finish("memory:// takes none")?;
     let operator = Operator::new(Memory::default()).map_err(|error| unusable(&error))?;
     Ok(Storage::new(operator, "memory://"))
+}
+
+/// Azure's and Google's own protocols (ADR 0015): a part would go up without a checksum.
+fn without_confirmation(url: &Url) -> Error {
+    let why = format!(
+        "{}:// is not supported: its parts would be stored without a checksum that the store confirms, and \
+         a backup counts only when it was confirmed",
+        url.scheme
+    );
+    url.refuse(why).with_mend("use file:// or s3://, on a store that speaks S3's protocol")
 }
 
 fn unusable(error: &opendal::Error) -> Error {
@@ -148,14 +161,24 @@ mod tests {
     #[test]
     fn what_is_unknown_is_refused_with_what_there_is() {
         for (url, part) in [
-            ("gs://bucket", "file://, s3:// and memory://"),
+            ("ftp://bucket", "file://, s3:// and memory://"),
+            ("gs://bucket", "without a checksum"),
+            ("gcs://bucket/prefix", "without a checksum"),
+            ("azblob://container?account=a", "without a checksum"),
             ("s3://", "names no bucket"),
-            ("s3://b?colour=red", "endpoint, region, path_style and max_parts"),
+            ("s3://b?colour=red", "endpoint, region, path_style, max_parts, sse"),
             ("s3://b?region=r&endpoint=http://", "no http:// or https:// address"),
             ("s3://b?region=r&endpoint=ftp://h", "no http:// or https:// address"),
             ("s3://b?path_style=maybe", "true or false"),
             ("s3://b?max_parts=0", "from 1 upwards"),
             ("s3://b?region=r&max_parts=10001", "at most 10000"),
+            ("s3://b?region=r&sse=aes", "sse must be AES256, aws:kms or aws:kms:dsse"),
+            ("s3://b?region=r&sse_kms_key_id=k", "sse_kms_key_id needs sse=aws:kms"),
+            ("s3://b?region=r&sse=AES256&sse_kms_key_id=k", "sse_kms_key_id needs sse=aws:kms"),
+            ("s3://b?region=r&sse=aws:kms&sse_kms_key_id=a%0Ab", "sse_kms_key_id is not the id"),
+            ("s3://b?region=r&storage_class=GLACIER", "cannot be read at once"),
+            ("s3://b?region=r&storage_class=DEEP_ARCHIVE", "cannot be read at once"),
+            ("s3://b?region=r&storage_class=COLD", "storage_class must be one of STANDARD"),
             ("file://", "names no path"),
             ("file://x?y=z", "takes none"),
             ("/srv/backups", "not a URL"),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Once};
 
 use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::services::S3;
-use opendal::{HttpTransporter, Operator};
+use opendal::{HttpTransporter, OperationContext, Operator};
 use opendal_http_transport_reqwest::ReqwestTransport;
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, StaticCredentialProvider};
 use reqsign_core::ProvideCredentialChain;
@@ -12,7 +12,9 @@ use respaldo_core::Result;
 use respaldo_core::ports::ExposeSecret;
 use respaldo_core::storage::Storage;
 
-use super::uploads::Uploads;
+use super::at_rest::AtRest;
+use super::parts::PlainParts;
+use super::uploads::{Uploads, signer};
 use super::{AccessKey, Options, unusable};
 use crate::environment;
 use crate::url::Url;
@@ -21,7 +23,8 @@ use crate::url::Url;
 const NO_REGION: &str = "us-east-1";
 /// S3 numbers the parts of an upload from 1 to this.
 const MOST_PARTS: u64 = 10_000;
-const PARAMETERS: &str = "s3:// takes endpoint, region, path_style and max_parts";
+const PARAMETERS: &str = "s3:// takes endpoint, region, path_style, max_parts, sse, sse_kms_key_id and \
+                          storage_class";
 
 /// Where the objects lie, worked out once for all that send requests there.
 #[derive(Clone, Debug)]
@@ -40,6 +43,7 @@ pub(super) fn open(mut url: Url, options: &Options) -> Result<Storage> {
     if max_parts.is_some_and(|parts| parts > MOST_PARTS) {
         return Err(url.refuse(format!("max_parts must be at most {MOST_PARTS}, as many as S3 takes")));
     }
+    let at_rest = AtRest::take(&mut url)?;
     let place = Place::take(&mut url)?;
     install_transport();
     let mut builder = S3::default()
@@ -53,8 +57,11 @@ pub(super) fn open(mut url: Url, options: &Options) -> Result<Storage> {
         builder = builder.enable_virtual_host_style();
     }
     let tuning = options.tuning;
-    let operator = Operator::new(builder)
+    let plain_parts = PlainParts::new(signer(&place.region, credentials(options.key.as_ref())));
+    let context = OperationContext::new().with_http_transport(HttpTransporter::new(plain_parts));
+    let operator = Operator::new(at_rest.apply(builder))
         .map_err(|error| unusable(&error))?
+        .with_context(context)
         .layer(TimeoutLayer::new().with_timeout(tuning.timeout).with_io_timeout(tuning.io_timeout))
         .layer(
             RetryLayer::new().with_max_times(tuning.retries).with_min_delay(tuning.first_delay).with_jitter(),

@@ -50,13 +50,18 @@ struct Open {
     upload_id: String,
 }
 
+/// Signs as OpenDAL does.
+pub(super) fn signer(region: &str, credentials: ProvideCredentialChain<Credential>) -> Signer<Credential> {
+    let context = Context::new()
+        .with_file_read(TokioFileRead)
+        .with_http_send(HttpTransporter::default())
+        .with_env(OsEnv);
+    Signer::new(context, credentials, RequestSigner::new("s3", region))
+}
+
 impl Uploads {
     pub(super) fn new(place: Place, credentials: ProvideCredentialChain<Credential>, tuning: Tuning) -> Self {
-        let context = Context::new()
-            .with_file_read(TokioFileRead)
-            .with_http_send(HttpTransporter::default())
-            .with_env(OsEnv);
-        let signer = Signer::new(context, credentials, RequestSigner::new("s3", &place.region));
+        let signer = signer(&place.region, credentials);
         Self { place, signer, tuning }
     }
 

@@ -4,5 +4,8 @@
 mod backups;
 mod contract;
 mod crash;
+mod credentials;
+mod kept;
+mod outages;
 mod parts;
 mod support;

@@ -1,6 +1,7 @@
 //! Stores to test, and what is asked of all of them.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,6 +39,10 @@ pub(crate) struct Store {
     _folder: Option<TempDir>,
 }
 
+/// Names a further S3 store for the tests of what holds on every store, with credentials from the usual
+/// chain: `s3://BUCKET/PREFIX?endpoint=…`.
+const FURTHER: &str = "RESPALDO_TEST_S3_URL";
+
 /// Every kind of store; those that have a limit of parts take two of them.
 pub(crate) fn stores() -> Vec<Store> {
     let store = |name, storage, server| Store {
@@ -53,11 +58,23 @@ pub(crate) fn stores() -> Vec<Store> {
     // A folder with a space and more, so that nobody takes it for a URL.
     let folder = root.path().join("a b ñ%41");
     let local = open(&format!("file://{}", folder.display())).unwrap();
-    vec![
+    let mut stores = vec![
         Store { _folder: Some(root), ..store("local disk", local, None) },
         store("memory", open("memory://").unwrap().with_most_parts(2), None),
         store("s3", remote, Some(server)),
-    ]
+    ];
+    stores.extend(further().map(|storage| store("the further s3", storage, None)));
+    stores
+}
+
+/// The store that [`FURTHER`] names, below a folder that no other test has.
+fn further() -> Option<Storage> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let given = respaldo_adapters::environment::variable(FURTHER).unwrap()?;
+    let (place, parameters) = given.split_once('?').expect("it names its endpoint or region");
+    let mine = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
+    let url = format!("{}/respaldo-test/{mine}?{parameters}&max_parts=2", place.trim_end_matches('/'));
+    Some(open_with(&url, &Options { tuning: PATIENT, key: None }).unwrap())
 }
 
 impl Store {

@@ -58,7 +58,7 @@ pub(crate) fn decide(
 ) -> Result<Granted, Problem> {
     let rule = find(method, route)?;
     match guard {
-        Guard::Open(_) if rule.scope == Scope::Public => Ok(Granted::everything()),
+        Guard::Open(_) if rule.scope == Scope::Public && !rule.tells_names => Ok(Granted::everything()),
         Guard::Open(hosts) => hosts.check(method, headers).map(|()| Granted::everything()),
         Guard::Keys(keys) => {
             let shown = keys.shown(headers);
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn public_routes_need_no_key() {
-        for route in ["/healthz", "/readyz", "/docs", "/openapi.json"] {
+        for route in ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"] {
             assert!(decide_with(&three_keys(), "GET", route, &[]).is_ok(), "{route}");
         }
     }
@@ -218,5 +218,10 @@ mod tests {
             assert_eq!(ask("GET", &from(origin)), Ok(()), "{origin}");
         }
         assert_eq!(ask("GET", &[]), Err(403), "no host at all");
+        // What is public and tells names is not for pages of other sites either.
+        let metrics = |host| decide_with(&guard, "GET", "/metrics", &[("host", host)]).map(|_| ());
+        assert_eq!(metrics("localhost:8000"), Ok(()));
+        assert_eq!(metrics("evil.example"), Err(403));
+        assert!(decide_with(&guard, "GET", "/healthz", &[("host", "evil.example")]).is_ok());
     }
 }

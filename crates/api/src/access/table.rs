@@ -13,16 +13,23 @@ pub struct Rule {
     pub route: &'static str,
     /// The scope that opens it.
     pub scope: Scope,
+    /// Whether it tells what the databases are called: without keys, then, it answers only under this
+    /// machine's own names, though it is public.
+    pub tells_names: bool,
     /// Whether `/openapi.json` tells of it. Pages for people are not told there.
     pub documented: bool,
 }
 
 const fn rule(method: Method, route: &'static str, scope: Scope) -> Rule {
-    Rule { method, route, scope, documented: true }
+    Rule { method, route, scope, tells_names: !matches!(scope, Scope::Public), documented: true }
 }
 
 const fn page(route: &'static str) -> Rule {
-    Rule { method: Method::GET, route, scope: Scope::Public, documented: false }
+    Rule { method: Method::GET, route, scope: Scope::Public, tells_names: false, documented: false }
+}
+
+const fn public_with_names(route: &'static str) -> Rule {
+    Rule { method: Method::GET, route, scope: Scope::Public, tells_names: true, documented: true }
 }
 
 /// The one table. A route that is not here is refused, and a test compares it with what is served.
@@ -49,6 +56,7 @@ pub const TABLE: &[Rule] = &[
     rule(Method::POST, "/retention", Scope::Delete),
     rule(Method::GET, "/healthz", Scope::Public),
     rule(Method::GET, "/readyz", Scope::Public),
+    public_with_names("/metrics"),
     page("/openapi.json"),
     page("/docs"),
     page("/docs/"),

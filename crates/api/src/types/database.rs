@@ -32,7 +32,7 @@ pub struct DatabaseView {
     #[serde(flatten)]
     #[schema(inline)]
     pub settings: SettingsView,
-    /// The next due time of its schedule.
+    /// When its next scheduled backup starts: the due time, and the jitter.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_run_at: Option<Timestamp>,
     /// Why it cannot be backed up now, if so.
@@ -71,6 +71,9 @@ pub struct SettingsView {
     pub compression: respaldo_core::seal::Compression,
     /// The IANA zone that the schedule is read in.
     pub timezone: Option<String>,
+    /// Scheduled backups start up to this many seconds (3,600 at most) after their due time, each database
+    /// at a time of its own.
+    pub jitter_seconds: u32,
     /// The shape of the dump: `plain` or `custom`.
     #[schema(value_type = String, example = "plain")]
     pub format: respaldo_core::model::DumpFormat,
@@ -103,6 +106,7 @@ impl From<Settings> for SettingsView {
             max_backups: settings.max_backups,
             compression: settings.compression,
             timezone: settings.timezone,
+            jitter_seconds: settings.jitter_seconds,
             format: settings.format,
             encryption: settings.encryption,
             enabled: settings.enabled,
@@ -120,10 +124,11 @@ impl DatabaseView {
         let held_back = databases::held_back(app, &database).await;
         // One record that cannot be opened must not hide the others of a list.
         let held_back = held_back.unwrap_or_else(|error| Some(error.message().to_owned()));
+        let next_run_at = database.next_run_at();
         Self {
             id: database.id.0,
             config_id: database.config_id,
-            next_run_at: database.next_due_at.filter(|_| database.settings.enabled),
+            next_run_at,
             settings: database.settings.into(),
             held_back,
             created_at: database.created_at,

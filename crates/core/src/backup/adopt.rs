@@ -28,6 +28,7 @@ pub(super) async fn adopt_or_clean(app: &App, job: &Job, fence: u64) -> Result<O
             let keys: Vec<String> =
                 manifest.artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
             app.storage.show(&keys).await?;
+            sweep::complain(app).await?;
             return Ok(Some(Finished {
                 artifact: manifest.artifact,
                 fingerprint: in_clear(manifest.content),

@@ -12,17 +12,28 @@
 
 use crate::app::App;
 use crate::jobs::{self, MOST_CONFLICTS};
-use crate::model::{Database, Job, JobId};
+use crate::model::{Database, DatabaseId, Job, JobId};
 use crate::ports::Event;
 use crate::retention;
 use crate::{Error, ErrorKind, Result};
 
 /// Does what the end of this job asks for, unless that is done.
 pub(crate) async fn see_to(app: &App, job: &Job) -> Result<()> {
-    if !job.untold || !job.status.is_terminal() {
-        return Ok(());
+    see_to_all(app, std::slice::from_ref(job)).await
+}
+
+/// The same for several jobs of one database, which are counted in one write.
+pub(crate) async fn see_to_all(app: &App, jobs: &[Job]) -> Result<()> {
+    let ended: Vec<&Job> = jobs.iter().filter(|job| job.untold && job.status.is_terminal()).collect();
+    let Some(first) = ended.first() else { return Ok(()) };
+    count(app, first.database_id, &ended).await?;
+    for job in ended {
+        tell(app, job).await?;
     }
-    count(app, job).await?;
+    Ok(())
+}
+
+async fn tell(app: &App, job: &Job) -> Result<()> {
     retention::after_backup(app, job).await?;
     app.events.publish(Event::JobEnded(Box::new(job.clone()))).await?;
     let told = jobs::update(app, job.id, |job| {
@@ -36,24 +47,36 @@ pub(crate) async fn see_to(app: &App, job: &Job) -> Result<()> {
     }
 }
 
-/// Counts a job in its database's history, once.
-async fn count(app: &App, job: &Job) -> Result<()> {
+/// Counts jobs in their database's history, each once.
+async fn count(app: &App, id: DatabaseId, jobs: &[&Job]) -> Result<()> {
     for _ in 0..MOST_CONFLICTS {
         // Without its database there is nothing to count for.
-        let Some(mut database) = app.catalog.database(job.database_id).await? else { return Ok(()) };
-        let uncounted = app.catalog.job(job.id).await?.is_some_and(|job| job.untold);
-        if !uncounted || database.history.counted.contains(&job.id) {
+        let Some(mut database) = app.catalog.database(id).await? else { return Ok(()) };
+        let uncounted = uncounted(app, &database, jobs).await?;
+        if uncounted.is_empty() {
             return Ok(());
         }
         forget_told(app, &mut database).await?;
-        database.history.count(job);
+        for job in uncounted {
+            database.history.count(job);
+        }
         match app.catalog.update_database(&database).await {
             Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
             counted => return counted.map(drop),
         }
     }
-    Err(Error::conflict("count a job", format!("database {} changes too often", job.database_id))
-        .with_retryable(true))
+    Err(Error::conflict("count a job", format!("database {id} changes too often")).with_retryable(true))
+}
+
+async fn uncounted<'a>(app: &App, database: &Database, jobs: &[&'a Job]) -> Result<Vec<&'a Job>> {
+    let mut uncounted = Vec::new();
+    for job in jobs {
+        let untold = app.catalog.job(job.id).await?.is_some_and(|job| job.untold);
+        if untold && !database.history.counted.contains(&job.id) {
+            uncounted.push(*job);
+        }
+    }
+    Ok(uncounted)
 }
 
 /// Takes those out of `counted` whose own records say that they were.

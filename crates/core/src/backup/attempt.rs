@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{engine_of, manifest};
+use super::{engine_of, manifest, sweep};
 use crate::app::App;
 use crate::engine::{Engine, Meter, Observed, RawSink, Source};
 use crate::jobs;
@@ -93,6 +93,7 @@ impl Attempt<'_> {
         let bytes = manifest.encode(&self.app.key)?;
         self.check_still_ours().await?;
         self.app.storage.show(&keys).await?;
+        sweep::complain(self.app).await?;
         let key = keys::manifest(self.job.database_uid, self.job.id, self.job.attempts.current);
         self.published.store(true, Ordering::SeqCst);
         self.app.storage.put(&key, bytes).await?;

@@ -16,9 +16,11 @@ mod place;
 mod run;
 pub(crate) mod staging;
 pub(crate) mod sweep;
+pub(crate) mod tombstone;
 mod worker;
 
 pub use self::download::Download;
+pub(crate) use self::place::live_places;
 pub use self::run::{Ran, run};
 pub use self::worker::Worker;
 use crate::app::App;

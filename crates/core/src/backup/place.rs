@@ -6,8 +6,15 @@ use crate::Result;
 use crate::app::App;
 use crate::model::{JobId, Status};
 
+/// What the names of all places begin with.
+const PREFIX: &str = "place/";
 /// Queued jobs attend to a tick a minute after they were made; this looks as far ahead.
 const LOOK_AHEAD: SignedDuration = SignedDuration::from_secs(61);
+
+/// How many places are taken now, by jobs of all hosts.
+pub(crate) async fn live_places(app: &App) -> Result<usize> {
+    Ok(app.catalog.live_leases(PREFIX, app.now()).await?.len())
+}
 
 /// One of the places, held.
 pub(super) struct Place {
@@ -20,7 +27,7 @@ impl Place {
     pub(super) async fn take(app: &App, job: JobId) -> Result<Option<Self>> {
         let now = app.now();
         for number in 0..app.limits.max_parallel_jobs {
-            let name = format!("place/{number:04}");
+            let name = format!("{PREFIX}{number:04}");
             let until = now + app.limits.lease;
             if let Some(fence) = app.catalog.acquire_lease(&name, &job.to_string(), now, until).await? {
                 return Ok(Some(Self { name, fence }));

@@ -17,6 +17,7 @@ use super::naming;
 use super::place::Place;
 use super::staging::Staging;
 use super::sweep;
+use super::tombstone;
 use super::worker::Worker;
 use crate::app::App;
 use crate::databases;
@@ -42,8 +43,9 @@ pub enum Ran {
 /// Works on a job: takes its lease, dumps, proves, commits. Every failure that belongs to the job is
 /// written into its record; `Err` is only what could not be written there.
 pub async fn run(app: &App, id: JobId, worker: &Worker) -> Result<Ran> {
-    let job = app.catalog.job(id).await?;
-    if worker.is_stopping() || !job.is_some_and(|job| job.may_be_leased(app.now())) {
+    let job = app.catalog.job(id).await?.filter(|job| job.may_be_leased(app.now()));
+    let Some(job) = job.filter(|_| !worker.is_stopping()) else { return Ok(Ran::NotOurs) };
+    if tombstone::lay_to_rest(app, &job).await? {
         return Ok(Ran::NotOurs);
     }
     let Some(place) = Place::take(app, id).await? else { return Ok(Ran::NoPlace) };

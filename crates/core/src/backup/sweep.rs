@@ -4,6 +4,7 @@
 //! commit or after it was marked `deleting`: whatever else lies in storage is somebody else's.
 
 use super::naming::claim_key;
+use super::tombstone;
 use crate::app::App;
 use crate::jobs;
 use crate::keys;
@@ -52,7 +53,7 @@ pub(super) async fn disown(app: &App, job: &Job, attempt: u32) -> Result<()> {
 }
 
 /// Tells what storage refused and nothing stopped for.
-async fn complain(app: &App) -> Result<()> {
+pub(super) async fn complain(app: &App) -> Result<()> {
     match app.storage.complaint() {
         Some(refusal) => app.events.publish(Event::StorageRefused(refusal)).await,
         None => Ok(()),
@@ -118,6 +119,7 @@ pub(crate) async fn finish_deletion(app: &App, job: &Job) -> Result<bool> {
     if let Some(name) = &job.backup().name {
         app.catalog.release_claim(&claim_key(name), &job.id.to_string()).await?;
     }
+    tombstone::bury(app, job).await?;
     match app.catalog.delete_job(job).await {
         // Somebody else has finished it.
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {

@@ -71,7 +71,10 @@ enum Target {
         credentials: Credentials,
         synced: Option<serde_json::Map<String, serde_json::Value>>,
     },
-    Old(Box<Database>),
+    Old {
+        old: Box<Database>,
+        new: Box<Database>,
+    },
 }
 
 impl<'a> Change<'a> {
@@ -94,7 +97,8 @@ impl<'a> Change<'a> {
                 let merged = step.merge(record).map_err(told)?;
                 let settings = databases::validate(merged.settings.clone(), &app.limits).map_err(told)?;
                 let base = Database { settings: record.settings.clone(), ..merged };
-                Target::Old(Box::new(databases::with_settings(base, settings, app.now())?))
+                let new = Box::new(databases::with_settings(base, settings, app.now())?);
+                Target::Old { old: Box::new(record.clone()), new }
             }
         };
         Ok(Self { step, target })
@@ -109,8 +113,8 @@ impl Target {
                 // Where another server was faster, this is a conflict, and the next plan meets its record.
                 databases::create(app, uid, Some(config_id.to_owned()), *settings, credentials, synced).await
             }
-            Self::Old(database) => {
-                let updated = app.catalog.update_database(&database).await?;
+            Self::Old { old, new } => {
+                let updated = databases::store_change(app, &old, &new).await?;
                 app.events.publish(Event::DatabaseChanged(Box::new(updated.clone()))).await?;
                 databases::define(app, updated).await
             }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::place::{Known, Place, Section};
 use crate::model::EngineKind;
-use crate::schedule::{Schedule, zone};
+use crate::schedule::{MAX_JITTER_SECONDS, Schedule, zone};
 use crate::{Error, Result};
 
 /// A hundred years: beyond it, date arithmetic ends before a backup does.
@@ -24,6 +24,7 @@ pub(super) const DATABASE: Known = Known {
         "password_var",
         "schedule",
         "timezone",
+        "jitter_seconds",
         "retention_days",
         "max_backups",
         "compression",
@@ -43,6 +44,7 @@ pub(super) const GLOBAL: Known = Known {
     fields: &[
         "schedule",
         "timezone",
+        "jitter_seconds",
         "retention_days",
         "max_backups",
         "compression",
@@ -81,6 +83,7 @@ fn setting(name: &str, place: &Place<'_>) -> Result<Option<Value>> {
         "port" => place.number(1, u32::from(u16::MAX))?.into(),
         "schedule" => schedule(place)?.into(),
         "timezone" => timezone(place)?.into(),
+        "jitter_seconds" => place.number(0, MAX_JITTER_SECONDS)?.into(),
         "retention_days" => place.number(1, MAX_DAYS).map_err(no_limit)?.into(),
         "max_backups" => place.number(1, MAX_KEPT).map_err(no_limit)?.into(),
         "compression" => place.choice(&["gzip", "zstd", "none"])?.into(),

@@ -13,6 +13,7 @@ pub use self::credentials::{Login, login};
 pub use self::definition::Definition;
 pub use self::validate::{refuse_unbuilt, validate};
 use crate::app::App;
+use crate::backup::aftermath;
 use crate::backup::staging::Staging;
 use crate::engine::{self, JobLog, Probe, Source};
 use crate::jobs;
@@ -21,7 +22,8 @@ use crate::model::{
     Credentials, Database, DatabaseId, DatabaseUid, EngineKind, History, Job, Settings, Status,
 };
 use crate::ports::{Cursor, Event, JobFilter, NewDatabase};
-use crate::schedule::Schedule;
+use crate::schedule::{Due, Timing};
+use crate::tick;
 use crate::{Error, ErrorKind, Result};
 
 /// A request to register a database.
@@ -85,6 +87,7 @@ pub(crate) fn new_settings(app: &App, fields: &Map<String, Value>) -> Result<Set
         database_name: String::new(),
         schedule: None,
         timezone: None,
+        jitter_seconds: 0,
         retention_days: None,
         max_backups: None,
         compression: crate::seal::Compression::default(),
@@ -109,12 +112,13 @@ pub(crate) async fn create(
     synced: Option<Map<String, Value>>,
 ) -> Result<Database> {
     let now = app.now();
-    let database = Database {
+    let mut database = Database {
         id: DatabaseId(0),
         uid,
         revision: 0,
         config_id,
-        next_due_at: next_due(&settings, now)?,
+        next_due_at: None,
+        next_start_at: None,
         last_due_at: None,
         history: History::default(),
         settings,
@@ -125,6 +129,7 @@ pub(crate) async fn create(
         definition_stale: true,
         synced,
     };
+    database.set_due(next_due(uid, &database.settings, now)?);
     let created = app.catalog.create_database(NewDatabase(database)).await?;
     app.events.publish(Event::DatabaseRegistered(Box::new(created.clone()))).await?;
     define(app, created).await
@@ -141,10 +146,9 @@ pub(crate) async fn define(app: &App, database: Database) -> Result<Database> {
     }
 }
 
-/// The first due time of a schedule after an instant.
-pub(crate) fn next_due(settings: &Settings, after: Timestamp) -> Result<Option<Timestamp>> {
-    let Some(expression) = &settings.schedule else { return Ok(None) };
-    Ok(Some(Schedule::parse(expression, settings.timezone.as_deref())?.next_after(after)))
+/// The first slot of a schedule after an instant.
+fn next_due(uid: DatabaseUid, settings: &Settings, after: Timestamp) -> Result<Option<Due>> {
+    Ok(Timing::of(uid, settings)?.map(|timing| timing.after(after)))
 }
 
 /// One database, or `NotFound`.
@@ -168,8 +172,9 @@ pub async fn change(app: &App, id: DatabaseId, change: Change) -> Result<Databas
 
 async fn change_record(app: &App, id: DatabaseId, change: &Change) -> Result<Database> {
     for _ in 0..jobs::MOST_CONFLICTS {
-        let new = changed(app, get(app, id).await?, change)?;
-        match app.catalog.update_database(&new).await {
+        let old = get(app, id).await?;
+        let new = changed(app, old.clone(), change)?;
+        match store_change(app, &old, &new).await {
             Err(e) if e.kind() == ErrorKind::Conflict => {}
             done => return done,
         }
@@ -190,15 +195,32 @@ fn changed(app: &App, old: Database, change: &Change) -> Result<Database> {
 
 /// The record with new settings, its due time computed anew when its schedule changed.
 pub(crate) fn with_settings(mut database: Database, settings: Settings, now: Timestamp) -> Result<Database> {
-    let timing = |s: &Settings| (s.schedule.clone(), s.timezone.clone(), s.enabled);
-    if timing(&database.settings) != timing(&settings) {
+    if timing_differs(&database.settings, &settings) {
         database.schedule_changed_at = now;
-        database.next_due_at = next_due(&settings, now)?;
+        database.set_due(next_due(database.uid, &settings, now)?);
     }
     database.settings = settings;
     database.updated_at = now;
     database.definition_stale = true;
     Ok(database)
+}
+
+fn timing_differs(old: &Settings, new: &Settings) -> bool {
+    let timing = |s: &Settings| (s.schedule.clone(), s.timezone.clone(), s.jitter_seconds, s.enabled);
+    timing(old) != timing(new)
+}
+
+/// Stores a changed record. Slots of the old schedule that have come and were not started yet get their
+/// outcome first: the new one begins at the change, and nobody would look for them any more.
+pub(crate) async fn store_change(app: &App, old: &Database, new: &Database) -> Result<Database> {
+    if !timing_differs(&old.settings, &new.settings) {
+        return app.catalog.update_database(new).await;
+    }
+    let skipped = tick::pass_over(app, old).await?;
+    let stored = app.catalog.update_database(new).await?;
+    // What fails here is left to a tick.
+    let _next_tick = aftermath::see_to_all(app, &skipped).await;
+    Ok(stored)
 }
 
 fn guard_change(old: &Database, new: &Settings, change: &Change) -> Result<()> {
@@ -304,15 +326,16 @@ async fn all_backups(app: &App, id: DatabaseId) -> Result<Vec<Job>> {
 async fn delete_all(app: &App, backups: &[Job]) -> Result<()> {
     let now = app.now();
     for job in backups {
-        jobs::update(app, job.id, |job| {
-            if !job.status.is_terminal() && job.lease.is_none() && job.status != Status::Deleting {
-                job.cancel(now)?;
-            }
-            // The counts go with the database.
-            job.told();
-            job.delete()
-        })
-        .await?;
+        let mut job = job.clone();
+        if job.status == Status::Queued {
+            job = jobs::update(app, job.id, |job| {
+                if job.status == Status::Queued { job.cancel(now) } else { Ok(()) }
+            })
+            .await?;
+        }
+        // The counts go with the database, but should this die half-way, the database stays.
+        aftermath::see_to(app, &job).await?;
+        jobs::update(app, job.id, Job::delete).await?;
     }
     for job in backups {
         if let Some(job) = app.catalog.job(job.id).await? {

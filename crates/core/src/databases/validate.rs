@@ -3,7 +3,7 @@
 use crate::engine;
 use crate::limits::Limits;
 use crate::model::{DumpFormat, EngineKind, Settings, VerifyPolicy};
-use crate::schedule::Schedule;
+use crate::schedule::{MAX_JITTER_SECONDS, Schedule};
 use crate::seal::Recipient;
 use crate::{Error, Result};
 
@@ -67,6 +67,11 @@ fn policy(settings: &Settings) -> Result<()> {
         if value == Some(0) {
             return Err(Error::invalid(field, "0 would keep nothing; use 1 or more, or null for no limit"));
         }
+    }
+    if settings.jitter_seconds > MAX_JITTER_SECONDS {
+        let message =
+            format!("it is {}; allowed are 0 to {MAX_JITTER_SECONDS} seconds", settings.jitter_seconds);
+        return Err(Error::invalid("jitter_seconds", message));
     }
     if let Some(expression) = &settings.schedule {
         Schedule::parse(expression, settings.timezone.as_deref())?;

@@ -7,13 +7,16 @@
 //! completeness rule: it never answers `Ok` for a dump that it cannot prove to be whole.
 //! `CONTRIBUTING.md` has the recipe with the tests that go with it.
 
+pub mod mysql;
 pub mod observe;
 pub mod postgres;
 pub mod process;
+mod pump;
 pub mod sink;
 mod source;
 pub mod sqlite;
 mod toolbox;
+mod wording;
 
 use async_trait::async_trait;
 
@@ -60,11 +63,8 @@ pub fn engine(kind: EngineKind) -> Option<&'static dyn Engine> {
     match kind {
         EngineKind::Postgres => Some(&postgres::Postgres),
         EngineKind::Sqlite => Some(&sqlite::Sqlite),
-        EngineKind::Mysql
-        | EngineKind::Mariadb
-        | EngineKind::Mongodb
-        | EngineKind::Neo4j
-        | EngineKind::Oracle => None,
+        EngineKind::Mysql | EngineKind::Mariadb => Some(&mysql::Mysql),
+        EngineKind::Mongodb | EngineKind::Neo4j | EngineKind::Oracle => None,
     }
 }
 

@@ -11,11 +11,12 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child as TokioChild, ChildStderr, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use super::observe::{Observed, Observer};
+use super::pump::pump;
 use super::sink::RawSink;
 use super::source::JobLog;
 use crate::redact::{LogTail, Redactor};
@@ -28,8 +29,6 @@ const TAIL_BYTES: usize = 8 * 1024;
 const LONGEST_LINE: usize = 4 * 1024;
 /// How long standard error is read after the tool has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// How much is read of a dump at once. Linux pipes hold 64 KiB.
-const CHUNK: usize = 256 * 1024;
 
 /// A command line and an environment.
 #[derive(Debug)]
@@ -111,6 +110,14 @@ impl Invocation {
             ))
         })
     }
+}
+
+/// What a tool prints when it is asked for its version; none from one that cannot even say that.
+pub(super) async fn version_of(tool: &Path, home: &Path) -> Option<String> {
+    let asked = Invocation::new(tool, home).arg("--version");
+    let answer = asked.output(Redactor::default(), 1024, Duration::from_secs(10)).await;
+    let (ended, text) = answer.ok()?;
+    ended.status.success().then(|| String::from_utf8_lossy(&text).trim().to_owned())
 }
 
 /// A running tool and its process group.
@@ -232,7 +239,7 @@ pub async fn stream(
     sink: &mut RawSink,
     explain: impl FnOnce(Ended) -> Error,
 ) -> Result<Observed> {
-    let pipe = child.take_stdout()?;
+    let pipe = child.take_stdout()?.into_owned_fd().map_err(|e| Error::internal("read a dump", e))?;
     let observed = pump(pipe, observer, sink).await;
     // Only the end of a dump that came too early is better explained by the tool. For every other failure
     // it is killed at once: it might wait for ever for somebody to read its output.
@@ -244,49 +251,4 @@ pub async fn stream(
         return Err(explain(ended));
     }
     observed
-}
-
-async fn pump(
-    mut pipe: impl AsyncRead + Unpin,
-    mut observer: Box<dyn Observer>,
-    sink: &mut RawSink,
-) -> Result<Observed> {
-    let (chunks, mut received) = tokio::sync::mpsc::channel::<bytes::Bytes>(4);
-    let watching = tokio::task::spawn_blocking(move || {
-        while let Some(chunk) = received.blocking_recv() {
-            observer.feed(&chunk)?;
-        }
-        Ok::<_, Error>(observer)
-    });
-    let copied = copy(&mut pipe, &chunks, sink).await;
-    drop(chunks);
-    let watched = watching.await.map_err(|e| Error::internal("watch a dump", e))?;
-    // The observer's refusal comes first: the copy may have ended because of it.
-    let observer = watched?;
-    copied?;
-    observer.finish()
-}
-
-async fn copy(
-    pipe: &mut (impl AsyncRead + Unpin),
-    chunks: &tokio::sync::mpsc::Sender<bytes::Bytes>,
-    sink: &mut RawSink,
-) -> Result<()> {
-    loop {
-        let mut buffer = bytes::BytesMut::with_capacity(CHUNK);
-        while buffer.len() < CHUNK {
-            let read = pipe.read_buf(&mut buffer).await;
-            if read.map_err(|e| Error::internal("read a dump", e))? == 0 {
-                break;
-            }
-        }
-        if buffer.is_empty() {
-            return Ok(());
-        }
-        let chunk = buffer.freeze();
-        let refused = || Error::new(ErrorKind::Incomplete, "watch a dump", "the observer stopped");
-        let (watched, written) = tokio::join!(chunks.send(chunk.clone()), sink.write(&chunk));
-        watched.map_err(|_| refused())?;
-        written?;
-    }
 }

@@ -37,7 +37,8 @@ impl Toolbox {
             versions.sort();
             self.folders.extend(versions);
         }
-        self.folders.extend(["/usr/pgsql/bin", "/usr/local/bin", "/usr/bin"].map(PathBuf::from));
+        let others = ["/usr/pgsql/bin", "/usr/local/mysql/bin", "/usr/local/bin", "/usr/bin"];
+        self.folders.extend(others.map(PathBuf::from));
         self
     }
 

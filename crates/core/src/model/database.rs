@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::history::History;
 use super::id::{DatabaseId, DatabaseUid};
 use crate::keyring::SealedSecret;
+use crate::schedule::Due;
 use crate::seal::Compression;
 use crate::{Error, Result};
 
@@ -129,6 +130,10 @@ pub struct Settings {
     /// The IANA zone that the schedule is read in.
     #[serde(default)]
     pub timezone: Option<String>,
+    /// Scheduled backups start up to this many seconds after their due time, each database at a time of
+    /// its own; 0: at the due time.
+    #[serde(default)]
+    pub jitter_seconds: u32,
     /// Scheduled backups older than this many days are removed; none: no limit.
     #[serde(default)]
     pub retention_days: Option<u32>,
@@ -254,6 +259,9 @@ pub struct Database {
     /// What became of its backups.
     #[serde(default)]
     pub history: History,
+    /// When the backup of that due time starts: later than it by the jitter. None: at it.
+    #[serde(default)]
+    pub next_start_at: Option<Timestamp>,
     /// Whether the definition in storage is older than this record.
     #[serde(default)]
     pub definition_stale: bool,
@@ -263,12 +271,23 @@ pub struct Database {
 }
 
 impl Database {
-    /// When a tick should next look at it: its next due time, or at once while its definition in
+    /// When its next scheduled backup starts; none while schedules do not run.
+    pub fn next_run_at(&self) -> Option<Timestamp> {
+        self.next_start_at.or(self.next_due_at).filter(|_| self.settings.enabled)
+    }
+
+    /// Records which slot comes next.
+    pub fn set_due(&mut self, due: Option<Due>) {
+        self.next_due_at = due.map(|due| due.slot);
+        self.next_start_at = due.map(|due| due.start);
+    }
+
+    /// When a tick should next look at it: when its next backup starts, or at once while its definition in
     /// storage is stale. This is what the catalog's due index holds.
     pub fn attention_at(&self) -> Option<Timestamp> {
         if self.definition_stale {
             return Some(self.updated_at);
         }
-        self.next_due_at.filter(|_| self.settings.enabled)
+        self.next_run_at()
     }
 }

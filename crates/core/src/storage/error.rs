@@ -1,33 +1,104 @@
 //! What a store's failure means to us.
 
 use std::error::Error as _;
+use std::io;
 
 use crate::{Error, ErrorKind};
 
+/// What OpenDAL says when it could not sign a request.
+const UNSIGNED: &str = "signing http request";
+/// What reqsign says when nobody in its chain had credentials.
+const NO_CREDENTIALS: &str = "failed to load signing credential";
+
 /// Translates a failure of the store, keeping its first line and nothing that could hold a secret.
 pub(super) fn explain(operation: &str, error: &opendal::Error) -> Error {
-    let io =
-        error.source().and_then(|source| source.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
-    match (error.kind(), io) {
-        (_, Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)) => {
-            Error::new(ErrorKind::Storage, operation, "the disk is full")
-                .with_mend("free space, or point `storage` elsewhere")
-        }
-        (_, Some(std::io::ErrorKind::ReadOnlyFilesystem)) => {
-            Error::new(ErrorKind::Storage, operation, "the file system is read-only")
-        }
-        (opendal::ErrorKind::NotFound, _) => Error::new(ErrorKind::NotFound, operation, line(error)),
-        (opendal::ErrorKind::PermissionDenied, _) => {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    if let Some(explained) = io.and_then(|io| full_or_read_only(operation, io)) {
+        return explained;
+    }
+    if let Some(refused) = refused_by_s3(operation, error) {
+        return refused;
+    }
+    match error.kind() {
+        opendal::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, operation, line(error)),
+        opendal::ErrorKind::PermissionDenied => {
             Error::new(ErrorKind::Storage, operation, format!("the store refused access: {}", line(error)))
                 .with_mend("check the store's credentials and its permissions")
         }
-        (opendal::ErrorKind::ConfigInvalid, _) => Error::new(ErrorKind::Config, operation, line(error)),
-        (opendal::ErrorKind::RateLimited, _) => Error::new(ErrorKind::Unavailable, operation, line(error)),
+        opendal::ErrorKind::ConfigInvalid => Error::new(ErrorKind::Config, operation, line(error)),
+        _ if error.message() == UNSIGNED => unsigned(operation, error),
         _ if error.is_temporary() || io.is_none() => {
             Error::new(ErrorKind::Unavailable, operation, line(error))
         }
         _ => Error::new(ErrorKind::Storage, operation, line(error)),
     }
+}
+
+/// Translates a failure of the disk.
+pub(super) fn of_disk(kind: ErrorKind, operation: &str, error: &io::Error) -> Error {
+    full_or_read_only(operation, error)
+        .unwrap_or_else(|| Error::new(kind, operation, first_line(&error.to_string())))
+}
+
+fn full_or_read_only(operation: &str, error: &io::Error) -> Option<Error> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(
+            Error::new(ErrorKind::Storage, operation, "the disk is full")
+                .with_mend("free space, or point `storage` elsewhere"),
+        ),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some(Error::new(ErrorKind::Storage, operation, "the file system is read-only"))
+        }
+        _ => None,
+    }
+}
+
+/// No credentials, or none just now: a role's come from a service that may be away, so that trying again
+/// can help.
+fn unsigned(operation: &str, error: &opendal::Error) -> Error {
+    let source = error.source().map(ToString::to_string).unwrap_or_default();
+    let message = if source.contains(NO_CREDENTIALS) {
+        "no credentials for the store were found".to_owned()
+    } else {
+        format!("the store's credentials cannot be used: {}", first_line(&source))
+    };
+    Error::new(ErrorKind::Storage, operation, message).with_retryable(true).with_mend(
+        "give this process AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE, ~/.aws) or \
+         a role",
+    )
+}
+
+/// Refusals by name that only a person can mend.
+fn refused_by_s3(operation: &str, error: &opendal::Error) -> Option<Error> {
+    let code = s3_code(error.message())?;
+    let (kind, mend) = match code {
+        "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
+            (ErrorKind::Storage, "renew the session token of the store, or give a key or a role in its place")
+        }
+        "InvalidAccessKeyId" | "SignatureDoesNotMatch" => {
+            (ErrorKind::Storage, "check the store's credentials: key and secret do not belong to it")
+        }
+        "RequestTimeTooSkewed" => {
+            (ErrorKind::Storage, "set this machine's clock: the store's time is another by many minutes")
+        }
+        "NoSuchBucket" => {
+            (ErrorKind::Config, "make the bucket, or correct its name, endpoint and region in `storage`")
+        }
+        "InvalidStorageClass" => {
+            (ErrorKind::Config, "take storage_class out of `storage`, or name one that this store has")
+        }
+        code if code.starts_with("KMS.") => (
+            ErrorKind::Storage,
+            "check that the key of sse_kms_key_id exists in the bucket's region, is enabled, and may be used",
+        ),
+        _ => return None,
+    };
+    Some(Error::new(kind, operation, format!("the store refused: {}", line(error))).with_mend(mend))
+}
+
+/// The error's name out of OpenDAL's account of S3's error document.
+fn s3_code(message: &str) -> Option<&str> {
+    message.strip_prefix("S3Error { code: \"")?.split('"').next()
 }
 
 /// What it was and why. The context of an OpenDAL error (addresses, headers) stays out of it.

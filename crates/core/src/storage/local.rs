@@ -9,20 +9,50 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::io::Errno;
+
+use super::refusal::Refusal;
+use super::writeback::WriteBack;
 use crate::{Error, ErrorKind, Result};
 
 /// A small object is written in far less time.
 const OLD: Duration = Duration::from_hours(1);
 
+/// Gives a file a second name, as [`fs::hard_link`] does.
+pub type MakeLink = fn(&Path, &Path) -> io::Result<()>;
+
 /// The root folder of storage on local disk.
 #[derive(Clone, Debug)]
 pub(super) struct LocalDisk {
     root: Arc<PathBuf>,
+    make_link: MakeLink,
+    no_links: Refusal,
 }
 
 impl LocalDisk {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root: Arc::new(root) }
+        let make_link: MakeLink = |file, name| fs::hard_link(file, name);
+        Self { root: Arc::new(root), make_link, no_links: Refusal::default() }
+    }
+
+    pub(super) fn with_links_by(mut self, make_link: MakeLink) -> Self {
+        self.make_link = make_link;
+        self
+    }
+
+    /// That the file system makes no links, when nobody was told of it yet.
+    pub(super) fn complaint(&self) -> Option<Error> {
+        self.no_links.untold()
+    }
+
+    /// What brings one object to disk while it is written.
+    pub(super) fn write_back(&self, key: &str) -> WriteBack {
+        WriteBack::new(self.root.join(key))
+    }
+
+    /// The folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Whether a file can be made there.
@@ -52,18 +82,33 @@ impl LocalDisk {
         self.sync_folders(key).await
     }
 
-    /// Links an artifact's file into the root, under its own name.
+    /// Links an artifact's file into the root, under its own name. A file system that makes no links
+    /// holds nothing up: the artifact is whole without that name (see [`Self::complaint`]). A copy in its
+    /// place would take the room twice.
     pub(super) async fn link(&self, key: &str) -> Result<()> {
-        let key = key.to_owned();
-        self.run("show an artifact", move |root| {
+        let (key, make_link) = (key.to_owned(), self.make_link);
+        let linked = self.run("show an artifact", move |root| {
             let (file, shown) = (root.join(&key), root.join(name_of(&key)));
-            match fs::hard_link(&file, &shown) {
+            match make_link(&file, &shown) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && same_file(&file, &shown)? => {}
+                Err(e) if makes_no_links(&e) => return Ok(Some(e)),
                 other => other?,
             }
-            File::open(root)?.sync_all()
-        })
-        .await
+            File::open(root)?.sync_all().map(|()| None)
+        });
+        if let Some(e) = linked.await? {
+            self.no_links.keep(self.without_links(&e));
+        }
+        Ok(())
+    }
+
+    fn without_links(&self, e: &io::Error) -> Error {
+        let message = format!("{}: this file system makes no hard links: {e}", self.root.display());
+        Error::new(ErrorKind::Storage, "show an artifact", message).with_mend(
+            "nothing is lost: each backup's file is where its `location` says. To find the files under \
+             their names in that folder, keep storage on a file system with hard links (not exFAT, not \
+             every CIFS share)",
+        )
     }
 
     /// Removes the link, if it is this artifact's.
@@ -105,7 +150,7 @@ impl LocalDisk {
         .await
     }
 
-    async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -148,6 +193,13 @@ fn remove_old_partials(root: &Path, key: &str) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether it was the file system that refused a link, which it will do to every file: exFAT and FAT
+/// answer EPERM, CIFS and FUSE EOPNOTSUPP or ENOSYS, one that counts no links EMLINK.
+fn makes_no_links(e: &io::Error) -> bool {
+    let refusals = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::MLINK];
+    Errno::from_io_error(e).is_some_and(|errno| refusals.contains(&errno))
 }
 
 fn name_of(key: &str) -> &str {

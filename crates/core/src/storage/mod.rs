@@ -7,8 +7,11 @@
 
 mod error;
 mod local;
+mod refusal;
+mod space;
 mod unfinished;
 mod upload;
+mod writeback;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -19,6 +22,8 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use opendal::Operator;
 
 use self::local::LocalDisk;
+pub use self::local::MakeLink;
+pub use self::space::Space;
 use self::unfinished::Unfinished;
 pub use self::unfinished::UnfinishedUploads;
 pub use self::upload::Upload;
@@ -81,6 +86,13 @@ impl Storage {
         let location = format!("file://{}", root.display());
         let local = Some(LocalDisk::new(root));
         Self { operator, local, unfinished: None, most_parts: u64::from(u32::MAX), location }
+    }
+
+    /// For a local disk on which files get their second names in another way than by `link(2)`: a test's
+    /// file system that makes none. Elsewhere it changes nothing.
+    pub fn with_links_by(mut self, make_link: MakeLink) -> Self {
+        self.local = self.local.map(|local| local.with_links_by(make_link));
+        self
     }
 
     /// For a store that keeps the parts of uploads that a crash left open.
@@ -215,7 +227,8 @@ impl Storage {
 
     /// What the store refuses although nothing stops for it, with the mend; each refusal once.
     pub fn complaint(&self) -> Option<Error> {
-        self.unfinished.as_ref()?.complaint()
+        let links = self.local.as_ref().and_then(LocalDisk::complaint);
+        links.or_else(|| self.unfinished.as_ref()?.complaint())
     }
 
     /// Removes everything below a folder: uploads that were never finished, then objects, manifests
@@ -234,7 +247,8 @@ impl Storage {
         Ok(keys.len())
     }
 
-    /// On local disk, shows the artifact under its name where people look for it. Elsewhere nothing.
+    /// On local disk, shows the artifact under its name where people look for it. Elsewhere nothing, and
+    /// nothing on a file system without hard links: see [`Self::complaint`].
     pub async fn show(&self, artifact_keys: &[String]) -> Result<()> {
         let Some(local) = &self.local else { return Ok(()) };
         for key in artifact_keys {

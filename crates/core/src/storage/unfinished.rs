@@ -4,10 +4,11 @@
 //! listing of objects. Whoever removes what an attempt left must ask for them apart.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::refusal::Refusal;
 use crate::{Error, ErrorKind, Result};
 
 /// Finds and gives up the uploads that were begun and neither completed nor aborted.
@@ -26,20 +27,12 @@ pub trait UnfinishedUploads: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub(super) struct Unfinished {
     uploads: Arc<dyn UnfinishedUploads>,
-    refusal: Arc<Mutex<Refusal>>,
-}
-
-#[derive(Debug, Default)]
-enum Refusal {
-    #[default]
-    None,
-    Untold(Error),
-    Told,
+    refusal: Refusal,
 }
 
 impl Unfinished {
     pub(super) fn new(uploads: Arc<dyn UnfinishedUploads>) -> Self {
-        Self { uploads, refusal: Arc::default() }
+        Self { uploads, refusal: Refusal::default() }
     }
 
     /// Aborts below a prefix. A refusal is kept for [`Self::complaint`] and holds nothing up: a sweep
@@ -50,17 +43,11 @@ impl Unfinished {
         }
         match self.uploads.abort_below(prefix).await {
             Err(e) if !e.is_retryable() && e.kind() != ErrorKind::Internal => {
-                let mut refusal = self.state();
-                if matches!(*refusal, Refusal::None) {
-                    *refusal = Refusal::Untold(e);
-                }
+                self.refusal.keep(e);
                 Ok(0)
             }
             Ok(aborted) => {
-                let mut refusal = self.state();
-                if matches!(*refusal, Refusal::Told) {
-                    *refusal = Refusal::None;
-                }
+                self.refusal.forget();
                 Ok(aborted)
             }
             failed => failed,
@@ -69,27 +56,14 @@ impl Unfinished {
 
     /// The refusal, when nobody was told of it yet.
     pub(super) fn complaint(&self) -> Option<Error> {
-        let mut refusal = self.state();
-        match std::mem::take(&mut *refusal) {
-            Refusal::None => None,
-            Refusal::Told => {
-                *refusal = Refusal::Told;
-                None
-            }
-            Refusal::Untold(e) => {
-                *refusal = Refusal::Told;
-                Some(e)
-            }
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, Refusal> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+        self.refusal.untold()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[derive(Debug, Default)]

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use opendal::Writer;
 use sha2::{Digest, Sha256};
 
+use super::writeback::WriteBack;
 use super::{Cut, Storage, error};
 use crate::Result;
 use crate::model::Volume;
@@ -26,6 +27,7 @@ struct OpenVolume {
     writer: Writer,
     written: u64,
     digest: Sha256,
+    write_back: Option<WriteBack>,
 }
 
 impl Upload {
@@ -42,8 +44,11 @@ impl Upload {
             let piece = bytes.split_to(bytes.len().min(room));
             volume.digest.update(&piece);
             volume.written += piece.len() as u64;
-            let full = volume.written == limit;
+            let (full, length) = (volume.written == limit, piece.len());
             volume.writer.write(piece).await.map_err(|e| error::explain("write an artifact", &e))?;
+            if let Some(back) = &mut volume.write_back {
+                back.wrote(length).await?;
+            }
             if full {
                 self.close_volume().await?;
             }
@@ -110,11 +115,15 @@ impl Upload {
         }
         let writer = self.storage.operator.writer_options(&key, options).await;
         let writer = writer.map_err(|e| error::explain("begin an artifact", &e))?;
-        Ok(OpenVolume { key, writer, written: 0, digest: Sha256::new() })
+        let write_back = self.storage.local.as_ref().map(|local| local.write_back(&key));
+        Ok(OpenVolume { key, writer, written: 0, digest: Sha256::new(), write_back })
     }
 
     async fn close_volume(&mut self) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
+        if let Some(back) = &mut open.write_back {
+            back.finish().await?;
+        }
         if let Err(e) = open.writer.close().await
             && !arrived(&self.storage, open).await
         {

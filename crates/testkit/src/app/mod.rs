@@ -28,6 +28,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub use self::ports::{CountingIds, MapSecrets, RecordedEvents, SilentDoorbell, TestClock};
+use crate::catalog::MemoryCatalog;
 use crate::faults::FaultPlan;
 
 /// How long a lease lasts here.
@@ -64,22 +65,34 @@ impl TestApp {
         let faults = FaultPlan::default();
         let operator = Operator::new(Fs::default().root(&root.to_string_lossy())).expect("local disk");
         let storage = Storage::on_local_disk(operator.layer(faults.layer()), root);
-        Self::assemble(folder, storage, faults, adjust)
+        let catalog = sqlite_catalog(&folder);
+        Self::assemble(folder, catalog, storage, faults, adjust)
+    }
+
+    /// An installation whose catalog is in memory: for tests that look at nothing but records.
+    pub fn in_memory() -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let root = folder.path().join("backups");
+        std::fs::create_dir_all(&root).expect("a folder for backups");
+        let operator = Operator::new(Fs::default().root(&root.to_string_lossy())).expect("local disk");
+        let storage = Storage::on_local_disk(operator, root);
+        Self::assemble(folder, Arc::<MemoryCatalog>::default(), storage, FaultPlan::default(), |_| {})
     }
 
     /// The same on other storage.
     pub fn on(storage: Storage, adjust: impl FnOnce(&mut Limits)) -> Self {
-        Self::assemble(TempDir::new().expect("a temporary folder"), storage, FaultPlan::default(), adjust)
+        let folder = TempDir::new().expect("a temporary folder");
+        let catalog = sqlite_catalog(&folder);
+        Self::assemble(folder, catalog, storage, FaultPlan::default(), adjust)
     }
 
     fn assemble(
         folder: TempDir,
+        catalog: Arc<dyn Catalog>,
         storage: Storage,
         faults: FaultPlan,
         adjust: impl FnOnce(&mut Limits),
     ) -> Self {
-        let path = folder.path().join("catalog.db");
-        let catalog: Arc<dyn Catalog> = Arc::new(SqliteCatalog::open(&path).expect("a catalog"));
         let (clock, events) = (Arc::new(TestClock::default()), Arc::new(RecordedEvents::default()));
         let secrets = Arc::new(MapSecrets::default());
         let mut limits = Limits {
@@ -120,7 +133,8 @@ impl TestApp {
         let faults = FaultPlan::default();
         let operator = Operator::new(Fs::default().root(&root.to_string_lossy())).expect("local disk");
         let storage = Storage::on_local_disk(operator.layer(faults.layer()), root);
-        let copy = Self::assemble(folder, storage, faults, |limits| {
+        let catalog = sqlite_catalog(&folder);
+        let copy = Self::assemble(folder, catalog, storage, faults, |limits| {
             let staging = std::mem::take(&mut limits.staging);
             *limits = Limits { staging, ..(*self.app.limits).clone() };
         });
@@ -226,6 +240,10 @@ impl Default for TestApp {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn sqlite_catalog(folder: &TempDir) -> Arc<dyn Catalog> {
+    Arc::new(SqliteCatalog::open(&folder.path().join("catalog.db")).expect("a catalog"))
 }
 
 /// Copies a folder's content; files that are links of one another are so in the copy too.

@@ -1,8 +1,8 @@
 //! The small ports, as a test holds them.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -13,23 +13,37 @@ use ulid::Ulid;
 
 use crate::host;
 
-/// Real time, plus what the test added.
+/// Real time, plus what the test added; or the time at which the test has stopped it.
 #[derive(Debug, Default)]
 pub struct TestClock {
     ahead_ms: AtomicI64,
+    stopped_at_ms: Mutex<Option<i64>>,
 }
 
 impl TestClock {
-    /// Moves the clock.
+    /// Moves the clock, to and fro.
     pub fn advance(&self, by: SignedDuration) {
         let ms = i64::try_from(by.as_millis()).expect("a duration of a test");
-        self.ahead_ms.fetch_add(ms, Ordering::SeqCst);
+        match &mut *self.stopped() {
+            Some(at) => *at += ms,
+            None => drop(self.ahead_ms.fetch_add(ms, Ordering::SeqCst)),
+        }
+    }
+
+    /// Stops the clock at an instant; it moves only when it is moved.
+    pub fn stop_at(&self, at: Timestamp) {
+        *self.stopped() = Some(at.as_millisecond());
+    }
+
+    fn stopped(&self) -> MutexGuard<'_, Option<i64>> {
+        self.stopped_at_ms.lock().expect("no holder panics")
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        let ms = host::now_ms() + self.ahead_ms.load(Ordering::SeqCst);
+        let running = || host::now_ms() + self.ahead_ms.load(Ordering::SeqCst);
+        let ms = self.stopped().unwrap_or_else(running);
         Timestamp::from_millisecond(ms).expect("a time of this age")
     }
 }

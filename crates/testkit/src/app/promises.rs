@@ -1,10 +1,10 @@
 //! The promises, checked on whatever state a test has brought about.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use respaldo_core::keys;
-use respaldo_core::model::{Job, Manifest, Status};
+use respaldo_core::model::{Database, Job, Manifest, Status};
 use respaldo_core::ports::JobFilter;
 use respaldo_core::seal::{Compression, Digester, Encryption, Envelope, Origin, open};
 use respaldo_core::tick::tick;
@@ -13,7 +13,7 @@ use super::TestApp;
 
 impl TestApp {
     /// Promise 1 and the sweep, after one tick: every succeeded backup is readable and digest-true, no
-    /// job runs without a live owner, and storage holds nothing but committed artifacts and definitions.
+    /// job runs without a live owner, no told end is uncounted, and storage holds nothing but committed artifacts and definitions.
     pub async fn assert_promises(&self) {
         tick(&self.app).await.expect("a tick");
         let jobs = self.jobs().await;
@@ -30,6 +30,9 @@ impl TestApp {
             }
         }
         let databases = self.catalog.databases(None, 1_000).await.expect("databases");
+        for database in &databases {
+            assert_counted(database, &jobs);
+        }
         expected.extend(databases.iter().map(|database| keys::definition(database.uid)));
         let found: BTreeSet<String> = self.files().into_iter().collect();
         let orphans: Vec<&String> = found.difference(&expected).collect();
@@ -80,6 +83,24 @@ impl TestApp {
         }
         raw
     }
+}
+
+/// Every end that was told is counted, and none is counted that did not happen: what is there is no more
+/// than what was counted, and less only by what was deleted.
+fn assert_counted(database: &Database, jobs: &[Job]) {
+    let history = &database.history;
+    let mut there: BTreeMap<&str, u64> = BTreeMap::new();
+    for job in jobs.iter().filter(|job| job.database_id == database.id && job.status.is_terminal()) {
+        let counted = !job.untold || history.counted.contains(&job.id);
+        *there.entry(job.status.as_str()).or_default() += u64::from(counted);
+    }
+    for (status, there) in there {
+        let counted = history.ended.get(status).copied().unwrap_or(0);
+        assert!(there <= counted, "{there} {status} backups of {} are told, {counted} counted", database.id);
+    }
+    let succeeded = history.ended.get(Status::Succeeded.as_str()).copied().unwrap_or(0);
+    assert_eq!(history.durations.counts.iter().sum::<u64>(), succeeded, "the histogram of {}", database.id);
+    assert_eq!(history.last_success.is_some(), succeeded > 0, "the newest success of {}", database.id);
 }
 
 /// What a succeeded backup has on local disk, by path from the root.

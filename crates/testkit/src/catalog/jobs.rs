@@ -142,6 +142,9 @@ async fn retried_then_succeeded_then_deleted(catalog: &dyn Catalog, mut job: Job
     assert!(job.attention_at().is_some());
     job.attempts.litter.clear();
     job = store_and_check(catalog, &job, "succeeded and swept").await;
+    assert_eq!(job.attention_at(), Some(at(125_000)), "its end is to be told");
+    job.told();
+    job = store_and_check(catalog, &job, "told").await;
     assert!(job.attention_at().is_none());
     job.delete().unwrap();
     job = store_and_check(catalog, &job, "deleting").await;
@@ -160,14 +163,17 @@ async fn put_back_then_taken_over_then_failed(catalog: &dyn Catalog, mut job: Jo
     assert_eq!(job.status, Status::Failed);
     job = store_and_check(catalog, &job, "failed with litter").await;
     job.attempts.litter.clear();
-    store_and_check(catalog, &job, "failed and swept").await;
+    job.told();
+    store_and_check(catalog, &job, "failed, swept and told").await;
 }
 
 async fn cancelled_while_queued_and_while_running(catalog: &dyn Catalog, mut job: Job) {
     let mut waiting = super::sample::job(4, 30);
     assert!(catalog.create_job(&waiting).await.unwrap());
     waiting.cancel(at(200)).unwrap();
-    store_and_check(catalog, &waiting, "cancelled in the queue").await;
+    waiting = store_and_check(catalog, &waiting, "cancelled in the queue").await;
+    waiting.told();
+    store_and_check(catalog, &waiting, "told").await;
     let mut skipped = super::sample::job(5, 40);
     skipped.status = Status::Skipped;
     assert!(catalog.create_job(&skipped).await.unwrap());
@@ -179,7 +185,8 @@ async fn cancelled_while_queued_and_while_running(catalog: &dyn Catalog, mut job
     job.cancelled(fence, at(300)).unwrap();
     job = store_and_check(catalog, &job, "stopped, with litter").await;
     job.attempts.litter.clear();
-    store_and_check(catalog, &job, "stopped and swept").await;
+    job.told();
+    store_and_check(catalog, &job, "stopped, swept and told").await;
 }
 
 /// Earliest first; with a limit, the earliest.

@@ -31,6 +31,7 @@ pub fn database(uid: u128) -> Database {
         next_due_at: Some(at(0)),
         last_due_at: None,
         history: respaldo_core::model::History::default(),
+        next_start_at: None,
         definition_stale: false,
         synced: None,
     }

@@ -41,6 +41,7 @@ pub async fn totals_equal_a_recount_after_every_change(store: &dyn Store) {
         } else {
             job.succeed(fence, artifact(1, 1_000 + u64::from(n)), None, at(1)).unwrap();
         }
+        job.told();
         job = update_both(catalog, model, &job, "ended").await;
         if n % 4 == 1 {
             job.database_id = DatabaseId(3);

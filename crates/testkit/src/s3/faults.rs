@@ -1,5 +1,7 @@
 //! Which requests fail, and how.
 
+use std::time::Duration;
+
 use super::{Operation, Seen};
 
 /// How a request fails.
@@ -7,6 +9,14 @@ use super::{Operation, Seen};
 pub enum Fault {
     /// Not performed; answered with this status and S3's matching error document.
     Status(u16),
+    /// Not performed; answered with this status and an error document of this code.
+    Code(u16, &'static str),
+    /// Performed, after a wait.
+    Slow(Duration),
+    /// Not performed; half of the body is read, then the connection is closed.
+    CutBody,
+    /// Performed; then a checksum is answered that is not the body's.
+    LieAboutChecksum,
     /// Not performed; the connection is closed without an answer.
     Drop,
     /// Not performed and not answered, until [`heal`](super::S3Server::heal); then the connection closes.

@@ -46,6 +46,9 @@ pub struct Seen {
     pub content_length: u64,
     /// The checksum headers that it carried (`content-md5`, `x-amz-checksum-…`), by name.
     pub checksums: Vec<String>,
+    /// What it asked of the way the object is kept (`x-amz-server-side-encryption…`, `x-amz-storage-class`),
+    /// by name.
+    pub kept: Vec<(String, String)>,
     /// The status it was answered with; none when the connection was dropped instead.
     pub status: Option<u16>,
 }
@@ -59,6 +62,12 @@ impl Seen {
         let is_checksum = |name: &str| {
             name == "content-md5" || (name.starts_with("x-amz-checksum-") && name != "x-amz-checksum-mode")
         };
+        let is_kept =
+            |name: &str| name.starts_with("x-amz-server-side-encryption") || name == "x-amz-storage-class";
+        let kept = request.headers().iter().filter(|(name, _)| is_kept(name.as_str()));
+        let text = |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let mut kept: Vec<_> = kept.map(|(name, value)| (name.to_string(), text(value))).collect();
+        kept.sort();
         let names = request.headers().keys().map(header::HeaderName::as_str);
         Self {
             operation: Operation::of(request),
@@ -67,6 +76,7 @@ impl Seen {
             query: request.uri().query().unwrap_or_default().to_owned(),
             content_length: length.unwrap_or(0),
             checksums: names.filter(|name| is_checksum(name)).map(str::to_owned).collect(),
+            kept,
             status: None,
         }
     }
@@ -81,6 +91,11 @@ impl Seen {
 }
 
 impl Operation {
+    /// Whether Amazon refuses it when it says how an object is to be kept.
+    pub(super) fn takes_no_wishes(self) -> bool {
+        matches!(self, Self::UploadPart | Self::GetObject | Self::HeadObject)
+    }
+
     fn of<B>(request: &Request<B>) -> Self {
         let query = request.uri().query().unwrap_or_default();
         let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));

@@ -101,27 +101,52 @@ async fn handle(
     let _part = (seen.operation == Operation::UploadPart).then(|| UnderWay::begin(&shared));
     let answer = match fault {
         None => perform(request.map(Body::from), &seen, &store, &shared).await,
-        Some(Fault::Status(status)) => drain(request).await.map(|()| refusal(status)),
-        Some(Fault::OkWithErrorBody) => {
-            drain(request).await.map(|()| error_document(StatusCode::OK, "InternalError"))
-        }
-        Some(Fault::Drop) => Err(dropped()),
-        Some(Fault::Hang) => {
-            let _hanging = Hanging::begin(&shared);
-            healed.changed().await.ok();
-            Err(dropped())
-        }
-        Some(Fault::LoseResponse) => {
-            perform(request.map(Body::from), &seen, &store, &shared).await.and(Err(dropped()))
-        }
-        Some(Fault::CorruptBody) => match corrupted(request).await {
-            Ok(request) => perform(request, &seen, &store, &shared).await,
-            Err(error) => Err(error),
-        },
+        Some(fault) => fail(fault, request, &seen, &store, &shared, &mut healed).await,
     };
     seen.status = answer.as_ref().ok().map(|response| response.status().as_u16());
     shared.state().seen.push(seen);
     answer
+}
+
+/// Answers a request as a fault will have it.
+async fn fail(
+    fault: Fault,
+    request: Request<Incoming>,
+    seen: &Seen,
+    store: &S3Service,
+    shared: &Arc<Shared>,
+    healed: &mut watch::Receiver<()>,
+) -> io::Result<Response<Body>> {
+    match fault {
+        Fault::Status(status) => drain(request).await.map(|()| refusal(status)),
+        Fault::Code(status, code) => drain(request).await.map(|()| error_document(known(status), code)),
+        Fault::OkWithErrorBody => {
+            drain(request).await.map(|()| error_document(StatusCode::OK, "InternalError"))
+        }
+        Fault::Drop => Err(dropped()),
+        Fault::CutBody => read_half(request, seen.content_length).await.and(Err(dropped())),
+        Fault::Hang => {
+            let _hanging = Hanging::begin(shared);
+            healed.changed().await.ok();
+            Err(dropped())
+        }
+        Fault::Slow(wait) => {
+            tokio::time::sleep(wait).await;
+            perform(request.map(Body::from), seen, store, shared).await
+        }
+        Fault::LoseResponse => {
+            perform(request.map(Body::from), seen, store, shared).await.and(Err(dropped()))
+        }
+        Fault::LieAboutChecksum => {
+            let mut answer = perform(request.map(Body::from), seen, store, shared).await?;
+            answer.headers_mut().insert("x-amz-checksum-crc32c", HeaderValue::from_static("AAAAAA=="));
+            Ok(answer)
+        }
+        Fault::CorruptBody => match corrupted(request).await {
+            Ok(request) => perform(request, seen, store, shared).await,
+            Err(error) => Err(error),
+        },
+    }
 }
 
 /// A request that hangs, counted until it is let go or its client has gone.
@@ -169,6 +194,9 @@ async fn perform(
     if carries_data {
         let mut state = shared.state();
         state.largest_body = state.largest_body.max(seen.content_length);
+    }
+    if !seen.kept.is_empty() && seen.operation.takes_no_wishes() {
+        return Ok(error_document(StatusCode::BAD_REQUEST, "InvalidArgument"));
     }
     let Some(request) = verified(request).await? else {
         return Ok(error_document(StatusCode::BAD_REQUEST, "BadDigest"));
@@ -219,6 +247,17 @@ async fn drain(request: Request<Incoming>) -> io::Result<()> {
     Ok(())
 }
 
+/// Reads a body as far as its middle.
+async fn read_half(request: Request<Incoming>, length: u64) -> io::Result<()> {
+    let (mut body, mut read) = (Body::from(request.into_body()), 0);
+    while read < length / 2
+        && let Some(chunk) = body.next().await
+    {
+        read += chunk.map_err(io::Error::other)?.len() as u64;
+    }
+    Ok(())
+}
+
 async fn corrupted(request: Request<Incoming>) -> io::Result<Request<Body>> {
     let (parts, body) = request.into_parts();
     let mut bytes = BytesMut::from(collect(&mut Body::from(body)).await?);
@@ -241,7 +280,11 @@ fn refusal(status: u16) -> Response<Body> {
         429 | 503 => "SlowDown",
         _ => "InternalError",
     };
-    error_document(StatusCode::from_u16(status).expect("a valid status"), code)
+    error_document(known(status), code)
+}
+
+fn known(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).expect("a valid status")
 }
 
 fn error_document(status: StatusCode, code: &str) -> Response<Body> {

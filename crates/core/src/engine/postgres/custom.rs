@@ -3,8 +3,7 @@
 use super::contents::{Contents, Entry, Kind};
 use super::large_object::LargeObject;
 use super::lexer::{Item, Lexer};
-use super::name::{LARGE_OBJECTS, incomplete, invalid, one_line};
-use super::plain::cut_off;
+use super::name::{LARGE_OBJECTS, cut_off, incomplete, invalid, one_line};
 use super::rows::CopyRows;
 use super::scanner::{Offset, Scanner, length_of};
 use super::statement::Statement;

@@ -33,7 +33,6 @@ use super::toolbox::Tool;
 use super::{Engine, Probe};
 use crate::limits::Limits;
 use crate::model::{DumpFormat, Settings};
-use crate::redact::Redactor;
 use crate::{Error, ErrorKind, Result};
 
 /// The modes that libpq knows.
@@ -151,13 +150,9 @@ async fn choose_tool(source: &Source, server_major: u32) -> Result<Tool> {
 async fn installed(source: &Source, name: &str) -> Vec<Tool> {
     let mut tools = Vec::new();
     for path in source.toolbox.find_all(name) {
-        let version = Invocation::new(&path, &source.staging).arg("--version");
-        let answer = version.output(Redactor::default(), 1024, Duration::from_secs(10)).await;
-        // One that cannot even say its version is no candidate.
-        let Ok((ended, text)) = answer else { continue };
-        let text = String::from_utf8_lossy(&text).trim().to_owned();
-        if let Some(major) = major_of(&text).filter(|_| ended.status.success()) {
-            tools.push(Tool { path, version: text, major });
+        let Some(version) = process::version_of(&path, &source.staging).await else { continue };
+        if let Some(major) = major_of(&version) {
+            tools.push(Tool { path, version, major });
         }
     }
     tools

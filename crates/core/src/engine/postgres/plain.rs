@@ -1,7 +1,7 @@
 //! Watches a plain dump: SQL with blocks of rows between.
 
 use super::lexer::{Item, Lexer};
-use super::name::{grouped, incomplete, invalid, one_line, readable};
+use super::name::{cut_off, incomplete, invalid, one_line, readable};
 use super::rows::CopyRows;
 use super::statement::{Meaning, Statement};
 use crate::engine::observe::{Observed, Observer};
@@ -161,12 +161,6 @@ impl PlainObserver {
             _ => Some(incomplete("the dump does not end with its closing comment")),
         }
     }
-}
-
-/// A dump that ends among a table's rows.
-pub(super) fn cut_off(table: &str, rows: u64) -> Error {
-    let noun = if rows == 1 { "row" } else { "rows" };
-    incomplete(format!("the dump ends inside table {} after {} {noun}", one_line(table), grouped(rows)))
 }
 
 impl Default for PlainObserver {

@@ -1,0 +1,98 @@
+//! One backup in a process of its own (this program, started anew), so that its memory and its processor
+//! time are its own.
+
+use std::fs;
+use std::time::Instant;
+
+use respaldo_core::databases::{self, Login, Registration};
+use respaldo_core::model::Status;
+use respaldo_core::ports::SecretString;
+use respaldo_testkit::app::TestApp;
+use respaldo_testkit::host::{command, run};
+use respaldo_testkit::postgres::Postgres;
+use serde_json::{Value, json};
+
+use crate::machine::{Cpu, memory_mib};
+use crate::postgres::server_cpu;
+
+/// Names the file that tells the other process what to do.
+const CASE: &str = "RESPALDO_BENCH_CASE";
+
+/// What a run cost.
+#[derive(Clone, Copy)]
+pub struct Cost {
+    pub seconds: f64,
+    /// Bytes that were stored.
+    pub bytes: u64,
+    /// Processor seconds of whoever compresses and stores.
+    pub cpu: f64,
+    /// Processor seconds of the dump tool, where it can be told apart.
+    pub tool_cpu: Option<f64>,
+    /// Processor seconds of the database's server.
+    pub server_cpu: f64,
+    /// MiB above the idle process, of ours.
+    pub peak_mib: Option<f64>,
+}
+
+/// Backs a database up.
+pub fn back_up(server: &Postgres, database: &str, compression: &str) -> Cost {
+    let folder = tempfile::tempdir().unwrap();
+    let (case, answer) = (folder.path().join("case.json"), folder.path().join("answer.json"));
+    let text = json!({
+        "answer": answer, "password": server.password(), "user": server.user(),
+        "fields": {
+            "name": database, "engine": "postgres", "host": server.host(), "port": server.port(),
+            "database_name": database, "compression": compression,
+        },
+    });
+    fs::write(&case, text.to_string()).unwrap();
+    let mut child = command(std::env::current_exe().unwrap());
+    child.env(CASE, &case);
+    let before = server_cpu(server);
+    run(child, std::io::empty());
+    let server_cpu = server_cpu(server) - before;
+    let answer: Value = serde_json::from_slice(&fs::read(&answer).unwrap()).unwrap();
+    let number = |field: &str| answer[field].as_f64().unwrap();
+    Cost {
+        seconds: number("seconds"),
+        bytes: answer["bytes"].as_u64().unwrap(),
+        cpu: number("cpu"),
+        tool_cpu: Some(number("tool_cpu")),
+        server_cpu,
+        peak_mib: Some(number("peak_mib")),
+    }
+}
+
+/// The other process's work, if this is the other process.
+pub fn is_child() -> bool {
+    let Some(case) = std::env::var_os(CASE) else { return false };
+    let case: Value = serde_json::from_slice(&fs::read(case).unwrap()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let answer = runtime.block_on(measure(&case));
+    fs::write(case["answer"].as_str().unwrap(), answer.to_string()).unwrap();
+    true
+}
+
+async fn measure(case: &Value) -> Value {
+    let text = |field: &str| case[field].as_str().unwrap().to_owned();
+    let test = TestApp::new();
+    let Value::Object(fields) = case["fields"].clone() else { panic!("fields are an object") };
+    let login = Login { username: Some(text("user")), password: Some(SecretString::from(text("password"))) };
+    let registration = Registration { fields, login: Some(login), uid: None };
+    let database = databases::register(&test.app, registration).await.unwrap();
+    databases::test(&test.app, database.id).await.unwrap();
+    // The peak begins anew from what the idle process holds.
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+    let idle = memory_mib("VmRSS");
+    let before = Cpu::of("self");
+    let begun = Instant::now();
+    let job = test.back_up(&database).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    let used = Cpu::of("self").since(before);
+    assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
+    let bytes = job.backup().artifact.as_ref().unwrap().size_bytes;
+    json!({
+        "seconds": seconds, "bytes": bytes, "cpu": used.own, "tool_cpu": used.children,
+        "peak_mib": memory_mib("VmHWM") - idle,
+    })
+}
