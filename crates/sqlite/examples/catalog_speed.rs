@@ -1,7 +1,8 @@
 //! How quick the catalog is when it is large: 100,000 databases and 1,000,000 jobs.
 //!
 //! `cargo run --release -p respaldo-sqlite --example catalog_speed [FOLDER]`. The folder keeps the
-//! file, so that a second run measures at once; without one a temporary folder is used.
+//! file, so that a second run measures at once; without one a temporary folder is used. With `--retention`
+//! instead, only the plan of a database with 10,000 backups is measured.
 #![expect(clippy::disallowed_methods, reason = "a measurement reads a clock")]
 
 use std::path::{Path, PathBuf};
@@ -30,6 +31,9 @@ const SLOT: i64 = 7_200_000;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    if std::env::args_os().nth(1).is_some_and(|arg| arg == "--retention") {
+        return measure_retention().await;
+    }
     let temporary = tempfile::tempdir()?;
     let folder = std::env::args_os().nth(1).map_or_else(|| temporary.path().to_owned(), PathBuf::from);
     let path = folder.join("catalog-speed.db");
