@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use respaldo_adapters::storage::STORES;
 use respaldo_core::config::Config;
 use respaldo_local_server::{Overrides, Settings, bind, run, stop_signal};
 
@@ -108,7 +109,7 @@ impl Serve {
 fn check(file: &std::path::Path) -> anyhow::Result<ExitCode> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(|| format!("read {name}"))?;
-    let config = Config::parse_named(&name, &text)?;
+    let config = Config::parse_named(&name, &text, STORES)?;
     println!("{name}: no errors; {} databases", config.databases.len());
     for entry in &config.databases {
         let shown = |field: &str| entry.settings.get(field).and_then(|value| value.as_str()).unwrap_or("-");

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 use respaldo_adapters::environment;
+use respaldo_adapters::storage::STORES;
 use respaldo_adapters::url::Url;
 use respaldo_api::access::{Guard, Hosts, Keys};
 use respaldo_core::config::Config;
@@ -112,7 +113,7 @@ fn read_config(path: Option<&Path>) -> Result<Config> {
             let name = file.display().to_string();
             let text = String::from_utf8(bytes)
                 .map_err(|_| Error::new(ErrorKind::Config, name.clone(), "the file is not UTF-8"))?;
-            Config::parse_named(&name, &text)
+            Config::parse_named(&name, &text, STORES)
         }
         Err(error) if error.kind() == Io::NotFound && path.is_none() => Config::parse(""),
         Err(error) => Err(Error::new(

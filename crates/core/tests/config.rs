@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use respaldo_core::ErrorKind;
-use respaldo_core::config::{Config, MAX_BYTES, MAX_DATABASES};
+use respaldo_core::config::{Config, MAX_BYTES, MAX_DATABASES, Stores};
 
 fn database(fields: &str) -> String {
     let base = "name: x\n    engine: postgres\n    host: h\n    database_name: d";
@@ -254,5 +254,24 @@ proptest! {
     fn no_text_makes_it_panic(text in "[a-z:\\-\\[\\]{}&*!|>'\"%@` \n#?,0-9<~]{0,80}") {
         let _read_or_refused = Config::parse(&text);
         let _read_or_refused = Config::parse(&format!("databases:\n  - {text}"));
+    }
+}
+
+#[test]
+fn a_store_is_accepted_where_the_build_has_it_and_else_refused_with_the_reason() {
+    let line = |text: &str, stores: Stores| {
+        Config::parse_named("config.yaml", text, stores).err().map(|error| error.to_string())
+    };
+    let without = Stores { here: &["file"], left_out: &[("gs", "this build has no gs")] };
+    let with = Stores { here: &["file", "gs"], left_out: &[] };
+    assert_eq!(line("storage: gs://bucket/p\n", with), None);
+    let refused = line("storage: gs://bucket/p\n", without).expect("it is refused");
+    assert_eq!(refused, "config.yaml:1:10: storage: this build has no gs");
+    let unknown = line("storage: ftp://bucket\n", with).expect("it is refused");
+    assert_eq!(unknown, "config.yaml:1:10: storage: must begin with file://, gs://");
+    for secret in ["account_key", "sas_token", "SAS", "credential"] {
+        let text = format!("storage: gs://bucket?{secret}=hunter2\n");
+        let refused = line(&text, with).expect("it is refused");
+        assert!(refused.contains("holds a key or a password") && !refused.contains("hunter2"), "{refused}");
     }
 }

@@ -20,6 +20,16 @@ fn sealing_threads() -> usize {
         .count()
 }
 
+/// A thread gives itself its name when it first runs.
+async fn threads_appear() {
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        while sealing_threads() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "the threads are not found by their names");
+}
+
 async fn all_threads_end(how: &str) {
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
         while sealing_threads() > 0 {
@@ -34,7 +44,7 @@ async fn no_thread_outlives_its_stage() {
     let block = vec![b'a'; 3 << 20];
 
     let (mut writer, mut reader) = started();
-    assert!(sealing_threads() > 0, "the threads are not found by their names");
+    threads_appear().await;
     writer.write(&block).await.unwrap();
     writer.finish().await.unwrap();
     while let Piece::Data(_) = reader.next().await.unwrap() {}

@@ -6,13 +6,15 @@
 use jiff::SignedDuration;
 use respaldo_core::backup;
 use respaldo_core::model::Status;
+use respaldo_core::storage::Storage;
 use respaldo_core::tick::tick;
 use respaldo_testkit::app::{LEASE, TestApp};
 use respaldo_testkit::faults::FaultMode;
 
 /// Fails the `n`th call of a backup; answers whether there was one.
-async fn fails_at(n: usize, mode: FaultMode) -> bool {
-    let test = TestApp::new();
+async fn fails_at(n: usize, mode: FaultMode, confirmed: fn(Storage) -> Storage) -> bool {
+    let mut test = TestApp::new();
+    test.app.storage = confirmed(test.app.storage);
     let database = test.register_sample().await;
     let job = backup::request(&test.app, database.id, None).await.unwrap();
     test.faults.reset();
@@ -46,8 +48,12 @@ async fn fails_at(n: usize, mode: FaultMode) -> bool {
 }
 
 async fn at_every_step(mode: FaultMode) {
+    at_every_step_on(mode, |storage| storage).await;
+}
+
+async fn at_every_step_on(mode: FaultMode, confirmed: fn(Storage) -> Storage) {
     let mut n = 1;
-    while fails_at(n, mode).await {
+    while fails_at(n, mode, confirmed).await {
         n += 1;
     }
     assert!(n > 20, "a backup makes more than {n} calls");
@@ -71,6 +77,11 @@ async fn a_lost_answer_at_any_step_ends_in_a_whole_backup() {
 #[tokio::test]
 async fn a_crash_after_any_step_is_finished_by_the_next_worker() {
     at_every_step(FaultMode::CrashAfter).await;
+}
+
+#[tokio::test]
+async fn a_crash_after_any_step_on_a_store_that_is_read_back_is_finished_too() {
+    at_every_step_on(FaultMode::CrashAfter, Storage::with_read_back).await;
 }
 
 /// The same for deletion: whatever step fails, a later tick finishes it.

@@ -33,12 +33,13 @@ struct Case<'a> {
     mebibytes: u64,
     budget_mib: u64,
     s3: Option<&'a S3Server>,
+    read_back: bool,
     sqlite: bool,
 }
 
 impl<'a> Case<'a> {
     fn of(compression: &'a str, mebibytes: u64) -> Self {
-        Self { compression, mebibytes, budget_mib: 64, s3: None, sqlite: false }
+        Self { compression, mebibytes, budget_mib: 64, s3: None, read_back: false, sqlite: false }
     }
 
     /// Runs it in a process of its own: by how many bytes its peak lies above the idle process.
@@ -52,7 +53,7 @@ impl<'a> Case<'a> {
         let peak = peak_of(json!({
             "tools": tools.path(), "budget": self.budget_mib * MIB,
             "raw_bytes": self.mebibytes * MIB, "s3": self.s3.map(S3Server::endpoint),
-            "sqlite": self.sqlite, "password": server.password(), "user": server.user(),
+            "read_back": self.read_back, "sqlite": self.sqlite, "password": server.password(), "user": server.user(),
             "fields": {
                 "name": "large", "engine": "postgres", "host": server.host(), "port": server.port(),
                 "database_name": "postgres", "compression": self.compression,
@@ -116,6 +117,10 @@ fn dumps_to_s3_stay_within_their_budget_too() {
     Case { s3, ..Case::of("none", 300) }.assert_within_budget();
     Case { s3, budget_mib: 32, ..Case::of("none", 150) }.assert_within_budget();
     Case { s3, ..Case::of("zstd", 300) }.assert_within_budget();
+    assert_eq!(server.count(Operation::GetObject), 0);
+    Case { s3, read_back: true, ..Case::of("none", 300) }.assert_within_budget();
+    Case { s3, read_back: true, budget_mib: 32, ..Case::of("none", 150) }.assert_within_budget();
+    assert!(server.count(Operation::GetObject) >= 2, "the artifacts came back");
     assert!(server.count(Operation::UploadPart) > 60, "the parts went to the server");
     assert!(server.largest_body() <= 64 * MIB / 4, "a part is at most a quarter of the budget");
 }
@@ -161,10 +166,13 @@ fn a_dump_in_a_process_of_its_own() {
 async fn measure(case: &Value) -> u64 {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let budget = usize::try_from(case["budget"].as_u64().unwrap()).unwrap();
-    let test = match case["s3"].as_str() {
+    let mut test = match case["s3"].as_str() {
         Some(endpoint) => TestApp::on(s3(endpoint), |limits| limits.memory_budget = budget),
         None => TestApp::with(|limits| limits.memory_budget = budget),
     };
+    if case["read_back"] == true {
+        test.app.storage = test.app.storage.with_read_back();
+    }
     let test = test.with_tools(PathBuf::from(text(&case["tools"])));
     let Value::Object(mut fields) = case["fields"].clone() else { panic!("fields are an object") };
     if case["sqlite"] == true {

@@ -1,7 +1,13 @@
-//! Storage by its URL: `file://`, `memory://`, `s3://`.
+//! Storage by its URL: `file://`, `memory://`, `s3://`, and where this build has them `azblob://` and
+//! `gs://`.
 
 mod at_rest;
+#[cfg(feature = "azblob")]
+mod azblob;
+#[cfg(feature = "gcs")]
+mod gcs;
 mod parts;
+mod remote;
 mod s3;
 mod uploads;
 
@@ -11,6 +17,7 @@ use std::time::Duration;
 
 use opendal::Operator;
 use opendal::services::{Fs, Memory};
+use respaldo_core::config::Stores;
 use respaldo_core::ports::SecretString;
 use respaldo_core::storage::Storage;
 use respaldo_core::{Error, ErrorKind, Result};
@@ -18,6 +25,25 @@ use respaldo_core::{Error, ErrorKind, Result};
 use crate::url::Url;
 
 const FIELD: &str = "storage";
+
+/// The stores that this build has, and why it lacks the others (ADR 0015).
+pub const STORES: Stores = Stores {
+    here: &[
+        "file",
+        "s3",
+        "memory",
+        #[cfg(feature = "azblob")]
+        "azblob",
+        #[cfg(feature = "gcs")]
+        "gs",
+    ],
+    left_out: &[
+        #[cfg(not(feature = "azblob"))]
+        ("azblob", "Azure Blob Storage is not in this build; build Respaldo with --features azblob"),
+        #[cfg(not(feature = "gcs"))]
+        ("gs", "Google Cloud Storage is not in this build; build Respaldo with --features gcs"),
+    ],
+};
 
 /// What opening storage takes beside its URL. The default is what every installation uses.
 #[derive(Clone, Debug, Default)]
@@ -52,10 +78,10 @@ impl Default for Tuning {
     }
 }
 
-/// A key of S3 that does not come from the usual chain.
+/// A key of S3 or Azure that does not come from the usual chain.
 #[derive(Clone, Debug)]
 pub struct AccessKey {
-    /// Its public half.
+    /// Its public half; at Azure the account's name.
     pub id: String,
     /// Its secret half, never shown.
     pub secret: SecretString,
@@ -67,7 +93,10 @@ pub struct AccessKey {
 /// - `memory://`, which is gone with the process
 /// - `s3://BUCKET/PREFIX?endpoint=…&region=…&path_style=true&max_parts=10000`; credentials come from
 ///   the usual chain (environment, profile, role), path style is the default with an endpoint, and
-///   the region `us-east-1` then too; `sse`, `sse_kms_key_id` and `storage_class` say how objects are kept
+///   the region `us-east-1` then too; `sse`, `sse_kms_key_id` and `storage_class` say how objects are kept;
+///   `confirm=read_back` reads objects back in place of checksums
+/// - `azblob://CONTAINER/PREFIX?account=…&endpoint=…` with the feature `azblob`
+/// - `gs://BUCKET/PREFIX?endpoint=…` with the feature `gcs`
 ///
 /// # Errors
 /// `Config` for a URL that is none of these, `Storage` for a folder that cannot be made.
@@ -82,10 +111,14 @@ pub fn open_with(text: &str, options: &Options) -> Result<Storage> {
         "file" => local(&url),
         "memory" => memory(&url),
         "s3" => s3::open(url, options),
-        "azblob" | "azure" | "gs" | "gcs" => Err(without_confirmation(&url)),
-        other => {
-            Err(url.refuse(format!("there is no storage {other}://; there are file://, s3:// and memory://")))
-        }
+        #[cfg(feature = "azblob")]
+        "azblob" => azblob::open(url, options),
+        #[cfg(feature = "gcs")]
+        "gs" => gcs::open(url, options),
+        other => Err(url.refuse(match STORES.why_left_out(other) {
+            Some(why) => why.to_owned(),
+            None => format!("there is no storage {other}://; there are {}", STORES.spelled()),
+        })),
     }
 }
 
@@ -111,16 +144,6 @@ fn memory(url: &Url) -> Result<Storage> {
     Ok(Storage::new(operator, "memory://"))
 }
 
-/// Azure's and Google's own protocols (ADR 0015): a part would go up without a checksum.
-fn without_confirmation(url: &Url) -> Error {
-    let why = format!(
-        "{}:// is not supported: its parts would be stored without a checksum that the store confirms, and \
-         a backup counts only when it was confirmed",
-        url.scheme
-    );
-    url.refuse(why).with_mend("use file:// or s3://, on a store that speaks S3's protocol")
-}
-
 fn unusable(error: &opendal::Error) -> Error {
     let message = error.message().lines().next().unwrap_or_default().to_owned();
     Error::new(ErrorKind::Config, "open storage", message).with_field(FIELD)
@@ -128,6 +151,8 @@ fn unusable(error: &opendal::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use respaldo_core::storage::Confirmation;
+
     use super::*;
 
     #[tokio::test]
@@ -161,12 +186,14 @@ mod tests {
     #[test]
     fn what_is_unknown_is_refused_with_what_there_is() {
         for (url, part) in [
-            ("ftp://bucket", "file://, s3:// and memory://"),
-            ("gs://bucket", "without a checksum"),
-            ("gcs://bucket/prefix", "without a checksum"),
-            ("azblob://container?account=a", "without a checksum"),
+            ("ftp://bucket", "there are file://, s3://, memory://"),
+            #[cfg(not(feature = "gcs"))]
+            ("gs://bucket", "build Respaldo with --features gcs"),
+            #[cfg(not(feature = "azblob"))]
+            ("azblob://container?account=a", "build Respaldo with --features azblob"),
+            ("s3://b?region=r&confirm=hope", "confirm must be checksums or read_back"),
             ("s3://", "names no bucket"),
-            ("s3://b?colour=red", "endpoint, region, path_style, max_parts, sse"),
+            ("s3://b?colour=red", "endpoint, region, path_style, max_parts, confirm, sse"),
             ("s3://b?region=r&endpoint=http://", "no http:// or https:// address"),
             ("s3://b?region=r&endpoint=ftp://h", "no http:// or https:// address"),
             ("s3://b?path_style=maybe", "true or false"),
@@ -193,5 +220,8 @@ mod tests {
     async fn an_s3_url_is_opened_without_a_request() {
         let storage = open("s3://bucket/some/prefix?endpoint=http://127.0.0.1:9&region=eu-west-1").unwrap();
         assert_eq!(storage.location_of("k"), "s3://bucket/some/prefix/k");
+        assert_eq!(storage.confirmation(), Confirmation::Checksums);
+        let read_back = open("s3://bucket?endpoint=http://127.0.0.1:9&confirm=read_back").unwrap();
+        assert_eq!(read_back.confirmation(), Confirmation::ReadBack);
     }
 }

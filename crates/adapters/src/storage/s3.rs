@@ -1,30 +1,27 @@
 //! Storage on S3 and on stores that speak its protocol.
 
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
-use opendal::layers::{RetryLayer, TimeoutLayer};
 use opendal::services::S3;
 use opendal::{HttpTransporter, OperationContext, Operator};
-use opendal_http_transport_reqwest::ReqwestTransport;
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, StaticCredentialProvider};
 use reqsign_core::ProvideCredentialChain;
 use respaldo_core::Result;
 use respaldo_core::ports::ExposeSecret;
-use respaldo_core::storage::Storage;
+use respaldo_core::storage::{Confirmation, Storage};
 
 use super::at_rest::AtRest;
 use super::parts::PlainParts;
 use super::uploads::{Uploads, signer};
-use super::{AccessKey, Options, unusable};
-use crate::environment;
+use super::{AccessKey, Options, remote, unusable};
 use crate::url::Url;
 
 /// What a store of S3's kind signs with when it has no regions.
 const NO_REGION: &str = "us-east-1";
 /// S3 numbers the parts of an upload from 1 to this.
 const MOST_PARTS: u64 = 10_000;
-const PARAMETERS: &str = "s3:// takes endpoint, region, path_style, max_parts, sse, sse_kms_key_id and \
-                          storage_class";
+const PARAMETERS: &str = "s3:// takes endpoint, region, path_style, max_parts, confirm, sse, sse_kms_key_id \
+                          and storage_class";
 
 /// Where the objects lie, worked out once for all that send requests there.
 #[derive(Clone, Debug)]
@@ -43,50 +40,57 @@ pub(super) fn open(mut url: Url, options: &Options) -> Result<Storage> {
     if max_parts.is_some_and(|parts| parts > MOST_PARTS) {
         return Err(url.refuse(format!("max_parts must be at most {MOST_PARTS}, as many as S3 takes")));
     }
+    let confirmation = take_confirmation(&mut url)?;
     let at_rest = AtRest::take(&mut url)?;
     let place = Place::take(&mut url)?;
-    install_transport();
+    remote::install_transport();
     let mut builder = S3::default()
         .bucket(&place.bucket)
         .endpoint(&place.endpoint)
         .region(&place.region)
         .root(&format!("/{}", place.root))
-        .credential_provider_chain(credentials(options.key.as_ref()))
-        .checksum_algorithm("crc32c");
+        .credential_provider_chain(credentials(options.key.as_ref()));
+    // A store that is read back may be one that refuses what it does not know.
+    if confirmation == Confirmation::Checksums {
+        builder = builder.checksum_algorithm("crc32c");
+    }
     if !place.path_style {
         builder = builder.enable_virtual_host_style();
     }
     let tuning = options.tuning;
     let plain_parts = PlainParts::new(signer(&place.region, credentials(options.key.as_ref())));
     let context = OperationContext::new().with_http_transport(HttpTransporter::new(plain_parts));
-    let operator = Operator::new(at_rest.apply(builder))
-        .map_err(|error| unusable(&error))?
-        .with_context(context)
-        .layer(TimeoutLayer::new().with_timeout(tuning.timeout).with_io_timeout(tuning.io_timeout))
-        .layer(
-            RetryLayer::new().with_max_times(tuning.retries).with_min_delay(tuning.first_delay).with_jitter(),
-        );
+    let operator =
+        Operator::new(at_rest.apply(builder)).map_err(|error| unusable(&error))?.with_context(context);
     let uploads = Uploads::new(place, credentials(options.key.as_ref()), tuning);
-    let storage = Storage::new(operator, format!("s3://{}", url.place.trim_end_matches('/')))
+    let mut storage = Storage::new(remote::patient(operator, tuning), remote::location(&url))
         .with_unfinished_uploads(Arc::new(uploads));
+    if confirmation == Confirmation::ReadBack {
+        storage = storage.with_read_back();
+    }
     Ok(max_parts.into_iter().fold(storage, Storage::with_most_parts))
+}
+
+fn take_confirmation(url: &mut Url) -> Result<Confirmation> {
+    match url.take("confirm").as_deref() {
+        None | Some("checksums") => Ok(Confirmation::Checksums),
+        Some("read_back") => Ok(Confirmation::ReadBack),
+        Some(_) => Err(url.refuse("confirm must be checksums or read_back")),
+    }
 }
 
 impl Place {
     fn take(url: &mut Url) -> Result<Self> {
         let given = (url.take("endpoint"), url.take("region"), url.take_flag("path_style")?);
         url.finish(PARAMETERS)?;
-        let (bucket, prefix) = url.place.split_once('/').unwrap_or((&url.place, ""));
-        if bucket.is_empty() {
-            return Err(url.refuse("it names no bucket; write s3://BUCKET/PREFIX"));
-        }
+        let (bucket, root) = remote::bucket_and_root(url, "bucket")?;
         let endpoint = match given.0 {
             Some(endpoint) => Some(endpoint),
-            None => first_variable(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])?,
+            None => remote::first_variable(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])?,
         };
         let region = match given.1 {
             Some(region) => Some(region),
-            None => first_variable(&["AWS_REGION", "AWS_DEFAULT_REGION"])?,
+            None => remote::first_variable(&["AWS_REGION", "AWS_DEFAULT_REGION"])?,
         };
         let region =
             region.or_else(|| endpoint.is_some().then(|| NO_REGION.to_owned())).ok_or_else(|| {
@@ -94,11 +98,10 @@ impl Place {
             })?;
         let path_style = given.2.unwrap_or(endpoint.is_some());
         let endpoint = match endpoint {
-            Some(text) => whole_endpoint(url, &text)?,
+            Some(text) => remote::whole_endpoint(url, &text)?,
             None => endpoint_of(&region),
         };
-        let root = prefix.split('/').filter(|part| !part.is_empty()).map(|part| format!("{part}/")).collect();
-        Ok(Self { region, endpoint, bucket: bucket.to_owned(), path_style, root })
+        Ok(Self { region, endpoint, bucket, path_style, root })
     }
 
     /// The bucket's URL, without a slash at the end.
@@ -110,29 +113,9 @@ impl Place {
     }
 }
 
-/// An endpoint as people write it, with `https://` where it says nothing else.
-fn whole_endpoint(url: &Url, text: &str) -> Result<String> {
-    let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    let uri = whole.parse::<http::Uri>().ok();
-    let served = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
-    match served {
-        Some(uri) if uri.query().is_none() => Ok(whole.trim_end_matches('/').to_owned()),
-        _ => Err(url.refuse("its endpoint is no http:// or https:// address")),
-    }
-}
-
 fn endpoint_of(region: &str) -> String {
     let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     format!("https://s3.{region}.{domain}")
-}
-
-fn first_variable(names: &[&str]) -> Result<Option<String>> {
-    for name in names {
-        if let Some(value) = environment::variable(name)?.filter(|value| !value.is_empty()) {
-            return Ok(Some(value));
-        }
-    }
-    Ok(None)
 }
 
 fn credentials(key: Option<&AccessKey>) -> ProvideCredentialChain<Credential> {
@@ -141,16 +124,6 @@ fn credentials(key: Option<&AccessKey>) -> ProvideCredentialChain<Credential> {
             .push(StaticCredentialProvider::new(&key.id, key.secret.expose_secret())),
         None => ProvideCredentialChain::new().push(DefaultCredentialProvider::new()),
     }
-}
-
-/// One HTTP client and one TLS provider for the whole process.
-fn install_transport() {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        // It fails only when a provider is there already, which serves as well.
-        let _provider = rustls::crypto::ring::default_provider().install_default();
-        HttpTransporter::install_default(ReqwestTransport::default());
-    });
 }
 
 #[cfg(test)]

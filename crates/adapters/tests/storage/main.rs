@@ -8,4 +8,5 @@ mod credentials;
 mod kept;
 mod outages;
 mod parts;
+mod read_back;
 mod support;

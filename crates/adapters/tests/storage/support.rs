@@ -1,6 +1,8 @@
 //! Stores to test, and what is asked of all of them.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -39,9 +41,13 @@ pub(crate) struct Store {
     _folder: Option<TempDir>,
 }
 
-/// Names a further S3 store for the tests of what holds on every store, with credentials from the usual
-/// chain: `s3://BUCKET/PREFIX?endpoint=…`.
-const FURTHER: &str = "RESPALDO_TEST_S3_URL";
+/// Name further stores for the tests of what holds on every store, by their URLs, with credentials from
+/// the usual chain: `s3://BUCKET/PREFIX?endpoint=…`. Those of Azure and Google need their features.
+const FURTHER: [(&str, &str); 3] = [
+    ("the further s3", "RESPALDO_TEST_S3_URL"),
+    ("the further azblob", "RESPALDO_TEST_AZBLOB_URL"),
+    ("the further gs", "RESPALDO_TEST_GS_URL"),
+];
 
 /// Every kind of store; those that have a limit of parts take two of them.
 pub(crate) fn stores() -> Vec<Store> {
@@ -54,6 +60,8 @@ pub(crate) fn stores() -> Vec<Store> {
     };
     let server = S3Server::start();
     let remote = s3(&server, "&max_parts=2");
+    let careless = S3Server::start();
+    let read_back = s3(&careless, "&max_parts=2&confirm=read_back");
     let root = tempfile::tempdir().unwrap();
     // A folder with a space and more, so that nobody takes it for a URL.
     let folder = root.path().join("a b ñ%41");
@@ -62,19 +70,36 @@ pub(crate) fn stores() -> Vec<Store> {
         Store { _folder: Some(root), ..store("local disk", local, None) },
         store("memory", open("memory://").unwrap().with_most_parts(2), None),
         store("s3", remote, Some(server)),
+        store("s3, read back", read_back, Some(careless)),
     ];
-    stores.extend(further().map(|storage| store("the further s3", storage, None)));
+    stores.extend(further().into_iter().map(|(name, storage)| store(name, storage, None)));
     stores
 }
 
-/// The store that [`FURTHER`] names, below a folder that no other test has.
-fn further() -> Option<Storage> {
+/// The stores that [`FURTHER`] names, each below a folder that no other test has.
+pub(crate) fn further() -> Vec<(&'static str, Storage)> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let given = respaldo_adapters::environment::variable(FURTHER).unwrap()?;
-    let (place, parameters) = given.split_once('?').expect("it names its endpoint or region");
-    let mine = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
-    let url = format!("{}/respaldo-test/{mine}?{parameters}&max_parts=2", place.trim_end_matches('/'));
-    Some(open_with(&url, &Options { tuning: PATIENT, key: None }).unwrap())
+    static TOLD: Once = Once::new();
+    let given = |(name, variable): (&'static str, &'static str)| {
+        Some((name, respaldo_adapters::environment::variable(variable).unwrap()?))
+    };
+    let given: Vec<_> = FURTHER.into_iter().filter_map(given).collect();
+    TOLD.call_once(|| {
+        for (name, variable) in FURTHER {
+            if !given.iter().any(|(given, _)| *given == name) {
+                // Written past the test runner, which would keep it to itself.
+                let line = format!("*** SKIPPED: {variable} is not set, so {name} was not tested\n");
+                std::io::stderr().write_all(line.as_bytes()).unwrap();
+            }
+        }
+    });
+    let opened = given.into_iter().map(|(name, url)| {
+        let (place, parameters) = url.split_once('?').expect("it names its endpoint, region or account");
+        let mine = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
+        let url = format!("{}/respaldo-test/{mine}?{parameters}", place.trim_end_matches('/'));
+        (name, open_with(&url, &Options { tuning: PATIENT, key: None }).unwrap().with_most_parts(2))
+    });
+    opened.collect()
 }
 
 impl Store {

@@ -48,7 +48,7 @@ impl Attempt<'_> {
         let (sealed, observed) =
             tokio::try_join!(self.store(reader, upload), dump(engine, self.source, sink))?;
         // To complete a large object takes a store minutes, in which no byte moves.
-        let _completing = self.meter.hold();
+        let completing = self.meter.hold();
         let volumes = upload.finish().await?;
         let artifact = Artifact {
             attempt: self.job.attempts.current,
@@ -59,6 +59,9 @@ impl Attempt<'_> {
             sha256: sealed.stored.sha256_hex(),
         };
         check(&artifact, &sealed)?;
+        drop(completing);
+        self.read_back(&artifact).await?;
+        let _publishing = self.meter.hold();
         self.publish(artifact, &observed).await
     }
 
@@ -85,6 +88,12 @@ impl Attempt<'_> {
                 Piece::End(whole) => return Ok(whole),
             }
         }
+    }
+
+    /// Of a store that confirms no checksum, only the lengths are known to be right so far.
+    async fn read_back(&self, artifact: &Artifact) -> Result<()> {
+        self.meter.reading_back();
+        self.app.storage.read_back(&artifact.volumes, |bytes| self.meter.read_back(bytes)).await
     }
 
     async fn publish(&self, artifact: Artifact, observed: &Observed) -> Result<Manifest> {

@@ -47,15 +47,16 @@ impl Keeper<'_> {
         let mut beat = tokio::time::interval((lease / 4).clamp(Duration::from_millis(50), LONGEST_BEAT));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let begun = Instant::now();
-        let (mut kept, mut moved, mut before) = (begun, begun, Progress::default());
+        let (mut kept, mut moved, mut before) = (begun, begun, (Progress::default(), 0));
         loop {
             tokio::select! {
                 _ = beat.tick() => {}
                 () = self.worker.stopping() => return Stop::ShuttingDown,
             }
             let progress = self.meter.progress();
-            if progress != before || self.meter.is_held() {
-                (before, moved) = (progress, Instant::now());
+            let signs = (progress, self.meter.bytes_read_back());
+            if signs != before || self.meter.is_held() {
+                (before, moved) = (signs, Instant::now());
             }
             if let Some(error) = self.overdue(begun, moved) {
                 return Stop::Failed(error);
@@ -87,8 +88,9 @@ impl Keeper<'_> {
         }
         if moved.elapsed() >= stall {
             let seconds = stall.as_secs();
-            if self.meter.is_storing() {
-                let message = format!("storage took no byte for {seconds} s");
+            if self.meter.is_storing() || self.meter.is_reading_back() {
+                let verb = if self.meter.is_reading_back() { "gave back" } else { "took" };
+                let message = format!("storage {verb} no byte for {seconds} s");
                 let mend = "look at the store, and at the network between here and there";
                 return Some(Error::new(ErrorKind::Timeout, "store", message).with_mend(mend));
             }

@@ -63,8 +63,36 @@ pub struct Config {
     pub server: Server,
     /// The catalog's URL (`sqlite://…`), where the file names one.
     pub catalog: Option<String>,
-    /// The storage's URL (`file://…`, `s3://…`, `memory://`), where the file names one.
+    /// The storage's URL (of a scheme of [`Stores`]), where the file names one.
     pub storage: Option<String>,
+}
+
+/// The kinds of storage that a build has, by the schemes of their URLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stores {
+    /// Those that it can open.
+    pub here: &'static [&'static str],
+    /// Those that others can, each with the reason why this one cannot.
+    pub left_out: &'static [(&'static str, &'static str)],
+}
+
+impl Default for Stores {
+    /// What every build has.
+    fn default() -> Self {
+        Self { here: &["file", "s3", "memory"], left_out: &[] }
+    }
+}
+
+impl Stores {
+    /// Why this build cannot open storage of that scheme, though another could.
+    pub fn why_left_out(&self, scheme: &str) -> Option<&'static str> {
+        self.left_out.iter().find(|(left_out, _)| *left_out == scheme).map(|(_, why)| *why)
+    }
+
+    /// The schemes for people to read.
+    pub fn spelled(&self) -> String {
+        sections::spelled(self.here)
+    }
 }
 
 /// The section `global`.
@@ -142,14 +170,15 @@ impl Config {
     /// # Errors
     /// `Config`; the error's line reads `config.yaml:LINE:COLUMN: FIELD: what is wrong`.
     pub fn parse(text: &str) -> Result<Self> {
-        Self::parse_named("config.yaml", text)
+        Self::parse_named("config.yaml", text, Stores::default())
     }
 
-    /// Reads the text of a file of another name, which errors then show.
+    /// Reads the text of a file of another name, which errors then show, for a build that has these
+    /// stores.
     ///
     /// # Errors
     /// As [`Config::parse`].
-    pub fn parse_named(file: &str, text: &str) -> Result<Self> {
+    pub fn parse_named(file: &str, text: &str, stores: Stores) -> Result<Self> {
         if text.len() > MAX_BYTES {
             return Err(Error::new(
                 ErrorKind::Config,
@@ -158,7 +187,7 @@ impl Config {
             ));
         }
         let root = yaml::load(file, text)?;
-        sections::read(&place::Place::root(file, text, &root))
+        sections::read(&place::Place::root(file, text, &root), stores)
     }
 
     /// Gives a field a value where neither `global` nor an entry sets it: for what comes from the

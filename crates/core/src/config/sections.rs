@@ -6,9 +6,9 @@ use super::place::{Known, Place};
 use super::{
     Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
     DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_STALL_SECONDS, Global, PackageCompression,
-    PackageConf, Server, entries, fields,
+    PackageConf, Server, Stores, entries, fields,
 };
-use crate::Result;
+use crate::{Error, Result};
 
 const ROOT: Known = Known {
     fields: &[
@@ -46,7 +46,7 @@ const PACKAGE: Known =
 const RETENTION: Known = Known { fields: &["schedule"], later: &[] };
 
 /// The whole file.
-pub(super) fn read(root: &Place<'_>) -> Result<Config> {
+pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
     let root = root.section(&ROOT)?;
     if let Some(verify) = root.some("verify").filter(|verify| verify.choice(&["off"]).is_err()) {
         return Err(verify.later());
@@ -56,6 +56,8 @@ pub(super) fn read(root: &Place<'_>) -> Result<Config> {
         inherited.insert("encryption".to_owned(), fields::recipients(encryption)?.into());
     }
     let global = global(root.get("global"), inherited)?;
+    let catalogs = |place: &Place<'_>, scheme: &str| (scheme == "dynamodb").then(|| place.later());
+    let left_out = |place: &Place<'_>, scheme: &str| Some(place.error(stores.why_left_out(scheme)?));
     Ok(Config {
         package: root.some("package-conf").map(package).transpose()?,
         retention_schedule: retention(root.get("retention"))?,
@@ -64,8 +66,8 @@ pub(super) fn read(root: &Place<'_>) -> Result<Config> {
             None => Vec::new(),
         },
         server: server(root.get("server"))?,
-        catalog: root.some("catalog").map(|place| url(place, &["sqlite"], &["dynamodb"])).transpose()?,
-        storage: root.some("storage").map(|place| url(place, &["file", "s3", "memory"], &[])).transpose()?,
+        catalog: root.some("catalog").map(|place| url(place, &["sqlite"], catalogs)).transpose()?,
+        storage: root.some("storage").map(|place| url(place, stores.here, left_out)).transpose()?,
         global,
     })
 }
@@ -155,22 +157,30 @@ fn server(place: Option<&Place<'_>>) -> Result<Server> {
     Ok(server)
 }
 
-/// A URL of one of these schemes, without any secret in it.
-fn url(place: &Place<'_>, schemes: &[&str], later: &[&str]) -> Result<String> {
+/// A URL of one of these schemes, without any secret in it. `refusal` knows schemes that are refused with
+/// a reason of their own.
+fn url(
+    place: &Place<'_>,
+    schemes: &[&str],
+    refusal: impl Fn(&Place<'_>, &str) -> Option<Error>,
+) -> Result<String> {
     let text = place.text()?;
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(place.error(format!("must be a URL that begins with {}", spelled(schemes))));
     };
-    if later.contains(&scheme) {
-        return Err(place.later());
+    if let Some(refusal) = refusal(place, scheme) {
+        return Err(refusal);
     }
     if !schemes.contains(&scheme) {
         return Err(place.error(format!("must begin with {}", spelled(schemes))));
     }
     let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
     let authority = location.split('/').next().unwrap_or_default();
-    let telling =
-        |name: &str| ["secret", "password", "token", "access_key"].iter().any(|word| name.contains(word));
+    let telling = |name: &str| {
+        ["secret", "password", "token", "access_key", "account_key", "sas", "credential"]
+            .iter()
+            .any(|word| name.contains(word))
+    };
     let named = query.split('&').filter_map(|pair| pair.split('=').next());
     if authority.contains('@') || named.map(str::to_ascii_lowercase).any(|name| telling(&name)) {
         return Err(place.error(
@@ -181,6 +191,6 @@ fn url(place: &Place<'_>, schemes: &[&str], later: &[&str]) -> Result<String> {
     Ok(text.to_owned())
 }
 
-fn spelled(schemes: &[&str]) -> String {
+pub(super) fn spelled(schemes: &[&str]) -> String {
     schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(", ")
 }

@@ -12,8 +12,10 @@ use crate::seal::SealWriter;
 pub struct Meter {
     raw: AtomicU64,
     stored: AtomicU64,
+    read_back: AtomicU64,
     holds: AtomicUsize,
     storing: AtomicBool,
+    reading_back: AtomicBool,
 }
 
 impl Meter {
@@ -39,6 +41,26 @@ impl Meter {
     /// Whether storage has bytes that it has not taken yet.
     pub fn is_storing(&self) -> bool {
         self.storing.load(Ordering::Relaxed)
+    }
+
+    /// Says that storage has everything and is asked to give it back.
+    pub fn reading_back(&self) {
+        self.reading_back.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether storage is asked to give back what it has.
+    pub fn is_reading_back(&self) -> bool {
+        self.reading_back.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that storage gave back: signs of life, and no progress of the dump.
+    pub fn read_back(&self, bytes: usize) {
+        self.read_back.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that storage gave back so far.
+    pub fn bytes_read_back(&self) -> u64 {
+        self.read_back.load(Ordering::Relaxed)
     }
 
     /// Whether silence means nothing at present.

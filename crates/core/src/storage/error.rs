@@ -63,8 +63,9 @@ fn unsigned(operation: &str, error: &opendal::Error) -> Error {
         format!("the store's credentials cannot be used: {}", first_line(&source))
     };
     Error::new(ErrorKind::Storage, operation, message).with_retryable(true).with_mend(
-        "give this process AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE, ~/.aws) or \
-         a role",
+        "for S3, give this process AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE, \
+         ~/.aws) or a role; for Azure, AZURE_STORAGE_ACCOUNT_KEY or an identity; for Google, \
+         GOOGLE_APPLICATION_CREDENTIALS or a service account",
     )
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Artifacts go up as an [`Upload`]: a stream cut into parts of bounded size and, before a store's
 //! limit of parts is reached, into further volumes. Nothing counts as stored until the store has
-//! confirmed every part and the length that it reports is the length that was sent. On local disk
-//! every file and every folder on its way is fsynced, so that what was confirmed survives a power cut.
+//! confirmed every part and the length that it reports is the length that was sent; a store that
+//! confirms no checksum is read back ([`Confirmation`]). On local disk every file and every folder on
+//! its way is fsynced, so that what was confirmed survives a power cut.
 
+mod confirm;
 mod error;
 mod local;
 mod refusal;
@@ -21,6 +23,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use opendal::Operator;
 
+pub use self::confirm::Confirmation;
 use self::local::LocalDisk;
 pub use self::local::MakeLink;
 pub use self::space::Space;
@@ -70,6 +73,7 @@ pub struct Storage {
     local: Option<LocalDisk>,
     unfinished: Option<Unfinished>,
     most_parts: u64,
+    confirmation: Confirmation,
     location: String,
 }
 
@@ -78,14 +82,18 @@ impl Storage {
     /// secrets).
     pub fn new(operator: Operator, location: impl Into<String>) -> Self {
         let location = location.into();
-        Self { operator, local: None, unfinished: None, most_parts: MOST_PARTS, location }
+        let confirmation = Confirmation::Checksums;
+        Self { operator, local: None, unfinished: None, most_parts: MOST_PARTS, confirmation, location }
     }
 
     /// Storage on local disk: the operator's root must be `root`.
     pub fn on_local_disk(operator: Operator, root: PathBuf) -> Self {
         let location = format!("file://{}", root.display());
-        let local = Some(LocalDisk::new(root));
-        Self { operator, local, unfinished: None, most_parts: u64::from(u32::MAX), location }
+        Self {
+            local: Some(LocalDisk::new(root)),
+            most_parts: u64::from(u32::MAX),
+            ..Self::new(operator, location)
+        }
     }
 
     /// For a local disk on which files get their second names in another way than by `link(2)`: a test's
@@ -135,32 +143,19 @@ impl Storage {
         Upload::new(self.clone(), cut, Box::new(key_of))
     }
 
-    /// Stores a small object whole or not at all, replacing an older one.
+    /// Stores a small object whole or not at all, replacing an older one, and confirms it.
     pub async fn put(&self, key: &str, bytes: impl Into<Bytes>) -> Result<()> {
         let explain = |e: opendal::Error| error::explain("write an object", &e);
         let bytes = bytes.into();
         let Some(local) = &self.local else {
-            let length = bytes.len() as u64;
-            self.operator.write(key, bytes).await.map_err(explain)?;
-            return self.confirm(key, length).await;
+            self.operator.write(key, bytes.clone()).await.map_err(explain)?;
+            return self.confirm_put(key, &bytes).await;
         };
         // Two that write one key at once must not write into one file.
         let partial = local::partial(key);
         self.operator.write(&partial, bytes).await.map_err(explain)?;
         self.operator.rename(&partial, key).await.map_err(explain)?;
         local.finish_put(key).await
-    }
-
-    /// Holds the length that the store reports against what was sent. Some gateways answer a write
-    /// with success and keep nothing.
-    async fn confirm(&self, key: &str, sent: u64) -> Result<()> {
-        let stored = self.length(key).await?;
-        if stored == Some(sent) {
-            return Ok(());
-        }
-        let found = stored.map_or("nothing".to_owned(), |length| format!("{length} bytes"));
-        let message = format!("{sent} bytes of {key} were sent and the store holds {found}");
-        Err(Error::new(ErrorKind::Storage, "confirm an object", message).with_retryable(true))
     }
 
     /// Reads a small object; none when it is not there. One longer than `most` bytes is refused.

@@ -144,8 +144,8 @@ impl Upload {
 
 /// Whether a volume is stored whole although its closing failed: the answer may have been lost, and a
 /// second try then finds no upload to complete. Attempts share no key, the store has confirmed every
-/// part's checksum and shows an object only when it is whole, so its length is proof enough. Local disk
-/// gives no such promise.
+/// part's checksum (or is read back later) and shows an object only when it is whole, so its length is
+/// proof enough. Local disk gives no such promise.
 async fn arrived(storage: &Storage, volume: &OpenVolume) -> bool {
     storage.local.is_none()
         && storage.length(&volume.key).await.is_ok_and(|length| length == Some(volume.written))
