@@ -2,9 +2,9 @@
 
 use opendal::Operator;
 use opendal::services::Azblob;
-use respaldo_core::Result;
 use respaldo_core::ports::ExposeSecret;
 use respaldo_core::storage::Storage;
+use respaldo_core::{Error, Result};
 
 use super::{Options, remote, unusable};
 use crate::url::Url;
@@ -35,8 +35,16 @@ pub(super) fn open(mut url: Url, options: &Options) -> Result<Storage> {
     } else if let Some(key) = remote::first_variable(&[KEY])? {
         builder = builder.account_key(&key);
     }
-    let operator = Operator::new(builder).map_err(|error| unusable(&error))?;
+    let operator = Operator::new(builder).map_err(|error| refused(&url, &error))?;
     Ok(Storage::new(remote::patient(operator, options.tuning), remote::location(&url)).with_read_back())
+}
+
+/// OpenDAL's own words about a key tell one of its letters.
+fn refused(url: &Url, error: &opendal::Error) -> Error {
+    if error.message().contains("account_key") {
+        return url.refuse(format!("{KEY} is not base64, as Azure's keys are"));
+    }
+    unusable(error)
 }
 
 fn endpoint_of(url: &Url, given: Option<&str>, account: Option<&str>) -> Result<String> {
@@ -57,6 +65,7 @@ fn endpoint_of(url: &Url, given: Option<&str>, account: Option<&str>) -> Result<
 mod tests {
     use respaldo_core::storage::Confirmation;
 
+    use super::super::AccessKey;
     use super::*;
 
     #[test]
@@ -88,6 +97,14 @@ mod tests {
             assert!(error.message().contains(part), "{text}: {error}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn no_letter_of_a_key_is_told() {
+        let key = AccessKey { id: "acme".to_owned(), secret: "ab~".into() };
+        let options = Options { key: Some(key), ..Options::default() };
+        let error = super::super::open_with("azblob://c", &options).unwrap_err();
+        assert_eq!(error.message(), "AZURE_STORAGE_ACCOUNT_KEY is not base64, as Azure's keys are");
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ pub(super) fn explain(operation: &str, error: &opendal::Error) -> Error {
     if let Some(explained) = io.and_then(|io| full_or_read_only(operation, io)) {
         return explained;
     }
-    if let Some(refused) = refused_by_s3(operation, error) {
+    if let Some(refused) = refused_by_name(operation, error) {
         return refused;
     }
     match error.kind() {
@@ -70,8 +70,8 @@ fn unsigned(operation: &str, error: &opendal::Error) -> Error {
 }
 
 /// Refusals by name that only a person can mend.
-fn refused_by_s3(operation: &str, error: &opendal::Error) -> Option<Error> {
-    let code = s3_code(error.message())?;
+fn refused_by_name(operation: &str, error: &opendal::Error) -> Option<Error> {
+    let code = code_of(error.message())?;
     let (kind, mend) = match code {
         "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
             (ErrorKind::Storage, "renew the session token of the store, or give a key or a role in its place")
@@ -82,9 +82,10 @@ fn refused_by_s3(operation: &str, error: &opendal::Error) -> Option<Error> {
         "RequestTimeTooSkewed" => {
             (ErrorKind::Storage, "set this machine's clock: the store's time is another by many minutes")
         }
-        "NoSuchBucket" => {
-            (ErrorKind::Config, "make the bucket, or correct its name, endpoint and region in `storage`")
-        }
+        "NoSuchBucket" | "ContainerNotFound" => (
+            ErrorKind::Config,
+            "make the bucket (the container), or correct its name, endpoint and region in `storage`",
+        ),
         "InvalidStorageClass" => {
             (ErrorKind::Config, "take storage_class out of `storage`, or name one that this store has")
         }
@@ -97,9 +98,11 @@ fn refused_by_s3(operation: &str, error: &opendal::Error) -> Option<Error> {
     Some(Error::new(kind, operation, format!("the store refused: {}", line(error))).with_mend(mend))
 }
 
-/// The error's name out of OpenDAL's account of S3's error document.
-fn s3_code(message: &str) -> Option<&str> {
-    message.strip_prefix("S3Error { code: \"")?.split('"').next()
+/// The error's name out of OpenDAL's account of S3's or Azure's error document.
+fn code_of(message: &str) -> Option<&str> {
+    let after = |beginning| message.strip_prefix(beginning);
+    let code = after("S3Error { code: \"").or_else(|| after("AzblobError { code: \""))?;
+    code.split('"').next()
 }
 
 /// What it was and why. The context of an OpenDAL error (addresses, headers) stays out of it.
@@ -114,4 +117,20 @@ fn line(error: &opendal::Error) -> String {
 
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_is_not_there_is_the_settings_mistake() {
+        let message = "AzblobError { code: \"ContainerNotFound\", message: \"no\" }";
+        let error = explain("write an object", &opendal::Error::new(opendal::ErrorKind::NotFound, message));
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Config, false), "{error}");
+        assert!(error.mend().is_some_and(|mend| mend.contains("make the bucket (the container)")), "{error}");
+        let object = "AzblobError { code: \"BlobNotFound\", message: \"no\" }";
+        let error = explain("read an object", &opendal::Error::new(opendal::ErrorKind::NotFound, object));
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
 }
