@@ -2,7 +2,7 @@
 //!
 //! [`plan()`] is pure and says for each backup what becomes of it and why. [`show`] makes a database's plan
 //! from the catalog, [`apply`] makes it anew and carries it out, one backup at a time, through the same
-//! crash-safe deletion as everybody's; [`after_backup`] does so after each backup and [`tick`] by a schedule
+//! crash-safe deletion as everybody's; `after_backup` does so after each backup and [`tick`] by a schedule
 //! of its own ([`Cron`]). Records of runs that made no backup are cleared away on the same occasions.
 //!
 //! Nothing is remembered between runs: what a run could not do, the next one plans again.
