@@ -3,11 +3,12 @@
 //! A tick may come late, twice, or from two hosts at once. Everything it does is idempotent: a slot's
 //! job has an id that follows from its database and its due time, and every other step is conditional.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::app::App;
 use crate::backup::{aftermath, queued, staging, sweep, tombstone};
 use crate::databases::{self, definition};
+use crate::jobs;
 use crate::model::{BackupKind, Database, Job, JobId, Status};
 use crate::ports::{Event, JobFilter};
 use crate::schedule::Timing;
@@ -17,6 +18,9 @@ use crate::{Error, ErrorKind, Result};
 const MOST: usize = 1_000;
 /// Slots of one database that one tick gives their outcome; after a long downtime the next tick goes on.
 const MOST_SLOTS: usize = 1_000;
+/// An ended job that could not be seen to (its store denies deletions, say) waits this long for the next
+/// try. Without a wait, [`MOST`] of them would be all that ticks ever look at.
+const TRY_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
 /// What a tick did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,6 +55,7 @@ pub async fn tick(app: &App) -> Result<Ticked> {
     for job in app.catalog.due_jobs(now, MOST).await? {
         let id = job.id;
         if let Err(e) = attend_job(app, job, now, &mut ticked).await {
+            put_off(app, id, now, &e).await?;
             tell(app, e.within(&format!("job {id}"))).await?;
         }
     }
@@ -64,6 +69,22 @@ async fn tell(app: &App, error: Error) -> Result<()> {
         return Ok(());
     }
     app.events.publish(Event::TickFailed(error)).await
+}
+
+/// Makes room at the head of the due index.
+async fn put_off(app: &App, id: JobId, now: Timestamp, error: &Error) -> Result<()> {
+    if error.kind() == ErrorKind::Conflict {
+        return Ok(());
+    }
+    let until = now.checked_add(TRY_AGAIN_AFTER).unwrap_or(now);
+    let put_off = jobs::update(app, id, |job| {
+        job.put_off(until);
+        Ok(())
+    });
+    match put_off.await {
+        Err(e) if e.kind() != ErrorKind::NotFound => tell(app, e.within(&format!("job {id}"))).await,
+        _ => Ok(()),
+    }
 }
 
 async fn attend_job(app: &App, job: Job, now: Timestamp, ticked: &mut Ticked) -> Result<()> {

@@ -317,6 +317,21 @@ async fn skipped_slots_are_counted_by_the_tick_that_skips_them() {
 }
 
 #[tokio::test]
+async fn a_success_that_a_clock_which_was_ahead_dated_in_the_future_gives_way_to_the_next_one() {
+    let test = TestApp::new();
+    let database = test.register_sample().await;
+    test.clock.advance(SignedDuration::from_hours(24 * 365));
+    let ahead = test.back_up(&database).await;
+    test.clock.advance(-SignedDuration::from_hours(24 * 365));
+    let now = test.back_up(&database).await;
+    let history = history(&test, database.id).await;
+    assert!(ahead.finished_at > now.finished_at);
+    assert_eq!(history.last_success.map(|last| last.id), Some(now.id));
+    assert_eq!(history.last_run.map(|last| last.id), Some(now.id));
+    assert_eq!(history.ended.get("succeeded"), Some(&2));
+}
+
+#[tokio::test]
 async fn retries_count_as_one_backup_and_its_last_attempt_is_what_took_time() {
     for n in 1..100 {
         let test = TestApp::new();

@@ -59,7 +59,7 @@ async fn count(app: &App, id: DatabaseId, jobs: &[&Job]) -> Result<()> {
         }
         forget_told(app, &mut database).await?;
         for job in uncounted {
-            database.history.count(job);
+            database.history.count(job, app.now());
         }
         match app.catalog.update_database(&database).await {
             Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}

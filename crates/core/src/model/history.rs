@@ -75,7 +75,10 @@ pub struct LastRun {
 
 impl History {
     /// Counts a job that has ended. The caller sees to it that each is counted once.
-    pub fn count(&mut self, job: &Job) {
+    ///
+    /// What ended after `now` did so by a clock that was ahead: it gives way to whatever is counted next, or
+    /// an alert on the last success would be silent until that time comes.
+    pub fn count(&mut self, job: &Job, now: Timestamp) {
         *self.ended.entry(job.status.as_str().to_owned()).or_default() += 1;
         self.counted.push(job.id);
         let finished_at = job.finished_at.unwrap_or(job.created_at);
@@ -83,7 +86,8 @@ impl History {
             return;
         }
         // Jobs may be counted out of order, after a crash.
-        if self.last_run.as_ref().is_none_or(|run| run.finished_at <= finished_at) {
+        let gives_way = |earlier: Timestamp| earlier <= finished_at || earlier > now;
+        if self.last_run.as_ref().is_none_or(|run| gives_way(run.finished_at)) {
             self.last_run =
                 Some(LastRun { id: job.id, status: job.status, created_at: job.created_at, finished_at });
         }
@@ -93,7 +97,7 @@ impl History {
         };
         let duration_ms = job.duration_ms().unwrap_or_default();
         self.durations.add(duration_ms);
-        if self.last_success.as_ref().is_none_or(|last| last.finished_at <= finished_at) {
+        if self.last_success.as_ref().is_none_or(|last| gives_way(last.finished_at)) {
             self.last_success = Some(LastSuccess {
                 id: job.id,
                 created_at: job.created_at,

@@ -204,7 +204,7 @@ impl Job {
     /// When a tick should look at this job: a queued one whose doorbell may have been lost, a lease
     /// that may have expired, a deletion to finish, litter to sweep. None: it needs nothing.
     pub fn attention_at(&self) -> Option<Timestamp> {
-        match self.status {
+        let at = match self.status {
             Status::Queued => Some(self.attempts.not_before.unwrap_or(self.created_at + RING_AGAIN_AFTER)),
             Status::Running => Some(self.lease.as_ref().map_or(self.created_at, |lease| lease.expires_at)),
             Status::Deleting => Some(self.created_at),
@@ -213,7 +213,8 @@ impl Job {
                 let sweep = litter.then(|| self.attempts.look_again_at.unwrap_or(self.created_at));
                 sweep.into_iter().chain(self.tell_at()).min()
             }
-        }
+        };
+        at.map(|at| self.attempts.not_before.map_or(at, |not_before| at.max(not_before)))
     }
 
     /// When a tick should see to what follows from its end, unless that is done: not at once, because
@@ -226,6 +227,15 @@ impl Job {
     /// Records that all who must know of its end have been told.
     pub fn told(&mut self) {
         self.untold = false;
+    }
+
+    /// Puts off the removal of an ended job, or of what it left, which has just failed: so that those whose
+    /// turn comes later have theirs. Telling its end is never put off.
+    pub fn put_off(&mut self, until: Timestamp) {
+        let ended = self.status.is_terminal() || self.status == Status::Deleting;
+        if ended && !self.untold {
+            self.attempts.not_before = Some(until);
+        }
     }
 
     /// How long its last attempt took, in milliseconds, once it has ended; 0 when the clock was set back

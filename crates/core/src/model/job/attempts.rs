@@ -23,7 +23,8 @@ pub struct Attempts {
     pub failures: u32,
     /// At this many failures the job is given up.
     pub most: u32,
-    /// Not leased before this time (the wait before a retry).
+    /// Not leased before this time (the wait before a retry); of an ended job: not looked at by a tick before
+    /// it, because removing it, or what it left, has just failed.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
     /// Attempts that did not commit and may have left bytes in storage: the sweep's work list.
