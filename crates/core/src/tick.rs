@@ -18,7 +18,7 @@ use crate::{Error, ErrorKind, Result};
 const MOST: usize = 1_000;
 /// Slots of one database that one tick gives their outcome; after a long downtime the next tick goes on.
 const MOST_SLOTS: usize = 1_000;
-/// An ended job that could not be seen to (its store denies deletions, say) waits this long for the next
+/// What could not be done because storage refuses it (a removal, a definition) waits this long for the next
 /// try. Without a wait, [`MOST`] of them would be all that ticks ever look at.
 const TRY_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
@@ -109,14 +109,18 @@ async fn attend_job(app: &App, job: Job, now: Timestamp, ticked: &mut Ticked) ->
 
 async fn attend_database(app: &App, database: Database, now: Timestamp, ticked: &mut Ticked) -> Result<()> {
     let mut database = database;
-    if database.definition_stale {
+    if database.write_definition_at().is_some_and(|at| at <= now) {
         match definition::write(app, database.clone()).await {
             Ok(written) => {
                 database = written;
                 ticked.defined += 1;
             }
-            // Its schedule does not wait for that.
-            Err(e) => tell(app, e.within(&format!("database {}", database.id))).await?,
+            // Its schedule does not wait for that, nor do those whose turn comes later.
+            Err(e) => {
+                tell(app, e.within(&format!("database {}", database.id))).await?;
+                database.definition_retry_at = now.checked_add(TRY_AGAIN_AFTER).ok();
+                database = app.catalog.update_database(&database).await?;
+            }
         }
     }
     if database.next_run_at().is_some_and(|start| start <= now) {

@@ -42,6 +42,7 @@ fn record(id: i64, config_id: Option<&str>, settings: Settings, credentials: Cre
         history: respaldo_core::model::History::default(),
         next_start_at: None,
         definition_stale: false,
+        definition_retry_at: None,
         synced: None,
     }
 }

@@ -17,6 +17,9 @@ use crate::ports::Event;
 use crate::retention;
 use crate::{Error, ErrorKind, Result};
 
+/// How many are counted in one write: their ids stand in the database's record until they are told.
+const MOST_AT_ONCE: usize = 500;
+
 /// Does what the end of this job asks for, unless that is done.
 pub(crate) async fn see_to(app: &App, job: &Job) -> Result<()> {
     see_to_all(app, std::slice::from_ref(job)).await
@@ -25,10 +28,11 @@ pub(crate) async fn see_to(app: &App, job: &Job) -> Result<()> {
 /// The same for several jobs of one database, which are counted in one write.
 pub(crate) async fn see_to_all(app: &App, jobs: &[Job]) -> Result<()> {
     let ended: Vec<&Job> = jobs.iter().filter(|job| job.untold && job.status.is_terminal()).collect();
-    let Some(first) = ended.first() else { return Ok(()) };
-    count(app, first.database_id, &ended).await?;
-    for job in ended {
-        tell(app, job).await?;
+    for ended in ended.chunks(MOST_AT_ONCE) {
+        count(app, ended[0].database_id, ended).await?;
+        for job in ended {
+            tell(app, job).await?;
+        }
     }
     Ok(())
 }

@@ -107,11 +107,12 @@ pub(crate) async fn finish_deletion(app: &App, job: &Job) -> Result<bool> {
     if job.status != Status::Deleting {
         return Ok(false);
     }
+    // Before anything else: who died between the mark and this may have left it undone.
+    heirs::protect(app, job).await?;
     let readers = app.catalog.live_leases(&super::download::lease_prefix(job.id), app.now()).await?;
     if !readers.is_empty() {
         return Ok(false);
     }
-    heirs::protect(app, job).await?;
     // Before its first attempt nothing of it was in storage: a record of a skipped slot costs no request.
     if job.attempts.current > 0 || job.backup().artifact.is_some() {
         remove_stored(app, job).await?;

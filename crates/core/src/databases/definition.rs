@@ -30,7 +30,7 @@ pub struct Definition {
 pub(crate) async fn write(app: &App, mut database: Database) -> Result<Database> {
     for _ in 0..jobs::MOST_CONFLICTS {
         put(app, &database).await?;
-        let fresh = Database { definition_stale: false, ..database.clone() };
+        let fresh = Database { definition_stale: false, definition_retry_at: None, ..database.clone() };
         match app.catalog.update_database(&fresh).await {
             Err(e) if e.kind() == ErrorKind::Conflict => {}
             updated => return updated,

@@ -127,6 +127,7 @@ pub(crate) async fn create(
         updated_at: now,
         schedule_changed_at: now,
         definition_stale: true,
+        definition_retry_at: None,
         synced,
     };
     database.set_due(next_due(uid, &database.settings, now)?);
@@ -202,6 +203,7 @@ pub(crate) fn with_settings(mut database: Database, settings: Settings, now: Tim
     database.settings = settings;
     database.updated_at = now;
     database.definition_stale = true;
+    database.definition_retry_at = None;
     Ok(database)
 }
 

@@ -265,6 +265,9 @@ pub struct Database {
     /// Whether the definition in storage is older than this record.
     #[serde(default)]
     pub definition_stale: bool,
+    /// Storage could not take the definition; it is not tried again before this time.
+    #[serde(default)]
+    pub definition_retry_at: Option<Timestamp>,
     /// The fields as the file last had them, the base of the next three-way merge.
     #[serde(default)]
     pub synced: Option<Map<String, Value>>,
@@ -285,9 +288,11 @@ impl Database {
     /// When a tick should next look at it: when its next backup starts, or at once while its definition in
     /// storage is stale. This is what the catalog's due index holds.
     pub fn attention_at(&self) -> Option<Timestamp> {
-        if self.definition_stale {
-            return Some(self.updated_at);
-        }
-        self.next_run_at()
+        self.write_definition_at().into_iter().chain(self.next_run_at()).min()
+    }
+
+    /// When its definition is to be written, while the one in storage is stale.
+    pub fn write_definition_at(&self) -> Option<Timestamp> {
+        self.definition_stale.then(|| self.definition_retry_at.unwrap_or(self.updated_at))
     }
 }

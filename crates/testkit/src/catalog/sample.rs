@@ -33,6 +33,7 @@ pub fn database(uid: u128) -> Database {
         history: respaldo_core::model::History::default(),
         next_start_at: None,
         definition_stale: false,
+        definition_retry_at: None,
         synced: None,
     }
 }

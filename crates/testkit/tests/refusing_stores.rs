@@ -1,4 +1,5 @@
-//! A store that lets nothing be deleted (an object lock, a key that may only write) holds up nothing else.
+//! A store that lets nothing be deleted (an object lock, a key that may only write), or nothing be written,
+//! holds up nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use jiff::SignedDuration;
@@ -44,4 +45,31 @@ async fn a_thousand_deletions_that_the_store_denies_keep_no_backup_from_its_turn
     test.clock.advance(SignedDuration::from_mins(2));
     let (third, fourth) = (tick(&test.app).await.unwrap(), tick(&test.app).await.unwrap());
     assert_eq!(third.deleted + fourth.deleted, DENIED);
+}
+
+#[tokio::test]
+async fn a_thousand_definitions_that_the_store_refuses_keep_no_schedule_from_its_turn() {
+    let test = TestApp::in_memory();
+    let path = test.folder().join("sample.db");
+    respaldo_testkit::sqlite::sample(&path);
+    let fields =
+        |schedule| json!({"name": "d", "engine": "sqlite", "database_name": path, "schedule": schedule});
+    for _ in 0..DENIED {
+        let mut database = test.register(fields(None)).await;
+        database.definition_stale = true;
+        test.catalog.update_database(&database).await.unwrap();
+    }
+    test.register(fields(Some("@hourly"))).await;
+    let (elsewhere, store) = test.another_process();
+    store.fail_at(0, FaultMode::CrashAfter);
+    let app = App { storage: elsewhere.storage, ..test.app.clone() };
+    test.clock.advance(SignedDuration::from_hours(1));
+    let (first, second) = (tick(&app).await.unwrap(), tick(&app).await.unwrap());
+    assert_eq!(
+        (first.due + second.due, failures(&test)),
+        (1, DENIED),
+        "told once a minute, not at every tick"
+    );
+    test.clock.advance(SignedDuration::from_mins(2));
+    assert_eq!(tick(&test.app).await.unwrap().defined, DENIED, "and written when the store takes them");
 }
