@@ -11,13 +11,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use respaldo_adapters::environment::{self, EnvSecrets};
 use respaldo_adapters::storage::STORES;
-use respaldo_core::Result;
 use respaldo_core::config::{Config, Entry};
 use respaldo_core::engine::process::Invocation;
 use respaldo_core::engine::{Toolbox, built};
 use respaldo_core::model::Credentials;
 use respaldo_core::ports::Secrets;
 use respaldo_core::redact::Redactor;
+use respaldo_core::{Error, ErrorKind, Result};
 
 const CONFIG_FILE: &str = "config.yaml";
 const LONGEST_ANSWER: usize = 4096;
@@ -144,10 +144,7 @@ async fn look_for(toolbox: &Toolbox, tool: &str, needs: &Needs, needed: bool, fo
                 found.say(format!("  ok       {version} at {}", path.display()));
             }
             Ok(version) => found.say(format!("  other    {version} at {}", path.display())),
-            Err(error) => {
-                there = true;
-                found.say(format!("  broken   {} ({error})", path.display()));
-            }
+            Err(error) => found.say(format!("  broken   {} ({error})", path.display())),
         }
     }
     let missing = format!("  missing  {tool}: apt-get install {}", needs.package);
@@ -191,13 +188,19 @@ fn engine(entry: &Entry) -> &str {
 
 async fn version(tool: &Path) -> Result<String> {
     let call = Invocation::new(tool, Path::new("/")).arg("--version");
-    let (_, output) = call.output(Redactor::new([]), LONGEST_ANSWER, LONGEST_WAIT).await?;
+    let (ended, output) = call.output(Redactor::new([]), LONGEST_ANSWER, LONGEST_WAIT).await?;
+    if !ended.status.success() {
+        let said = ended.stderr.lines().last().unwrap_or("it said nothing").trim();
+        return Err(Error::new(ErrorKind::Tool, "ask for its version", format!("{said} ({})", ended.status)));
+    }
     let text = String::from_utf8_lossy(&output);
     Ok(text.lines().next().unwrap_or("no version told").trim().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use respaldo_testkit::app::MapSecrets;
 
     use super::*;
@@ -220,5 +223,21 @@ mod tests {
         assert!(spare.lines.iter().any(|line| line.contains("pg_dump") && line.contains("no database")));
         let unknown = examine(&nothing, &secrets, None).await;
         assert!(unknown.whole && unknown.lines.iter().any(|line| line.contains("missing  pg_dump")));
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_cannot_tell_its_version_is_broken_and_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        for tool in ["pg_dump", "psql"] {
+            let path = folder.path().join(tool);
+            fs::write(&path, "#!/bin/sh\necho 'cannot open shared object file' >&2\nexit 127\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let toolbox = Toolbox::new([folder.path().to_owned()]);
+        let found = examine(&toolbox, &MapSecrets::default(), Some(&config(POSTGRES))).await;
+        assert!(!found.whole, "{found:?}");
+        let told = |part: &str| found.lines.iter().any(|line| line.contains(part));
+        assert!(told("  broken   ") && told("cannot open shared object file"), "{found:?}");
+        assert!(!told("no version told") && told("  missing  pg_dump"), "{found:?}");
     }
 }

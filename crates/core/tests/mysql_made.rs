@@ -52,6 +52,10 @@ fn incomplete(dump: &str) -> String {
 #[case::literal_backslash(
     "/*!50003 SET sql_mode              = 'A,NO_BACKSLASH_ESCAPES' */ ;\nSELECT '\\';\n/*!50003 SET sql_mode = @saved_sql_mode */ ;\n"
 )]
+#[case::backslash_in_a_name_in_double_quotes(
+    "/*!50003 SET sql_mode              = 'ANSI_QUOTES,ANSI' */ ;\nSELECT 1 AS \"a\\\", 'it\\'s;';\n/*!50003 SET sql_mode = @saved_sql_mode */ ;\nSELECT \"a\\\";\";"
+)]
+#[case::null_in_a_routine("DELIMITER ;;\nCREATE PROCEDURE p() BEGIN SELECT \\N, 1; END ;;\nDELIMITER ;\n")]
 #[case::end_in_a_routine(
     "DELIMITER ;;\nCREATE FUNCTION f() BEGIN\n/*!40111 SET SQL_NOTES=@OLD_SQL_NOTES */;\n\n-- Dump completed\nEND ;;\nDELIMITER ;\n"
 )]

@@ -33,8 +33,14 @@ pub(super) fn location(url: &Url) -> String {
 
 /// An endpoint as people write it, with `https://` where it says nothing else.
 pub(super) fn whole_endpoint(url: &Url, text: &str) -> Result<String> {
-    let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
+    // One spelling, because what goes out without TLS is told by it.
+    let whole = format!("{}://{rest}", scheme.to_ascii_lowercase());
     let uri = whole.parse::<http::Uri>().ok();
+    let authority = uri.as_ref().and_then(http::Uri::authority);
+    if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(url.refuse("its endpoint holds credentials").with_mend("take them out"));
+    }
     let served = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
     match served {
         Some(uri) if uri.query().is_none() => Ok(whole.trim_end_matches('/').to_owned()),
@@ -77,6 +83,18 @@ mod tests {
     fn a_prefix_is_a_folder_however_its_slashes_stand() {
         for (text, root) in [("", ""), ("p", "p/"), ("p/q/", "p/q/"), ("/p", "p/"), ("//", "")] {
             assert_eq!(root_of(text), root, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_has_one_spelling_of_its_scheme_and_no_credentials() {
+        let url = Url::parse("storage", "s3://b").unwrap();
+        assert_eq!(whole_endpoint(&url, "HTTP://h:9000/").unwrap(), "http://h:9000");
+        assert_eq!(whole_endpoint(&url, "Https://H/p").unwrap(), "https://H/p");
+        assert_eq!(whole_endpoint(&url, "h").unwrap(), "https://h");
+        for text in ["u:hunter2@h", "https://u:hunter2@h:9000", "hunter2@h/p"] {
+            let error = whole_endpoint(&url, text).unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }
 }

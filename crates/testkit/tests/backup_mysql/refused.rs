@@ -103,3 +103,25 @@ async fn a_privilege_that_is_missing_is_named_and_never_makes_a_smaller_backup()
     }
     test.assert_promises().await;
 }
+
+#[tokio::test]
+async fn a_privilege_that_mysql_took_back_for_one_database_is_missed_where_mysql_can_be_had() {
+    let Some(server) = Mysql::shared_mysql() else { return };
+    let test = TestApp::new().with_tools(server.bin_dir().to_owned());
+    let (name, user) = (server.fresh_database("revoked"), unique("u"));
+    server.sample_schema(&name);
+    server.sql(
+        "mysql",
+        &format!(
+            "SET GLOBAL partial_revokes = ON; CREATE USER {user}@'%' IDENTIFIED BY 'x'; \
+             GRANT ALL ON *.* TO {user}@'%'; REVOKE TRIGGER ON `{name}`.* FROM {user}@'%'"
+        ),
+    );
+    let database = register_as(&test, server, &name, login(&user, "x"), json!({"engine": "mysql"})).await;
+    let job = test.back_up(&database).await;
+    let error = error_of(&job);
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert!(error.mend().unwrap().contains("TRIGGER"), "{error}");
+    server.sql("mysql", &format!("GRANT TRIGGER ON `{name}`.* TO {user}@'%'"));
+    assert_eq!(test.back_up(&database).await.status, Status::Succeeded);
+}

@@ -200,3 +200,18 @@ async fn a_row_longer_than_its_server_accepts_is_said_in_the_log() {
     let log = log_of(&test, &job).await;
     assert!(log.contains("and this server accepts 4,194,304: raise max_allowed_packet"), "{log}");
 }
+
+#[tokio::test]
+async fn a_routine_may_hold_what_only_a_server_s_mode_explains() {
+    let (test, server) = (TestApp::new(), Mysql::shared());
+    let name = server.fresh_database("modes");
+    server.sql(
+        &name,
+        "DELIMITER ;;\nSET sql_mode = 'ANSI_QUOTES';;\n\
+         CREATE PROCEDURE p_1() SELECT 1 AS \"a\\\", 'it''s';;\n\
+         SET sql_mode = DEFAULT;;\nCREATE PROCEDURE p_2() SELECT \\N;;\nDELIMITER ;\nCREATE TABLE t (a int);",
+    );
+    let job = test.back_up(&register(&test, server, &name, json!({})).await).await;
+    assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
+    assert_eq!(job.backup().fingerprint.as_ref().unwrap().0.len(), 1);
+}

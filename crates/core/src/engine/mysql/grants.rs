@@ -30,10 +30,25 @@ pub(super) fn shows_routines(grants: &[String], database: &str) -> bool {
 }
 
 fn has(grants: &[String], database: &str, wanted: impl Fn(&str) -> bool) -> bool {
-    grants.iter().filter_map(|line| read(line)).any(|(privileges, object)| {
-        applies(object, database)
-            && listed(privileges, |name| name.starts_with("ALL PRIVILEGES") || wanted(name))
-    })
+    let granted = |everywhere: bool| {
+        grants.iter().filter_map(|line| read(line)).any(|(privileges, object)| {
+            (object == "*.*") == everywhere
+                && applies(object, database)
+                && listed(privileges, |name| name.starts_with("ALL PRIVILEGES") || wanted(name))
+        })
+    };
+    granted(false) || granted(true) && !is_revoked(grants, database, &wanted)
+}
+
+/// Whether a privilege on everything was taken back for this database, as MySQL does with
+/// `partial_revokes`.
+fn is_revoked(grants: &[String], database: &str, wanted: impl Fn(&str) -> bool) -> bool {
+    let name = format!("`{}`.*", database.replace('`', "``")).to_lowercase();
+    let revoked = grants.iter().filter_map(|line| line.strip_prefix("REVOKE ")?.split_once(" ON "));
+    let mut here = revoked.filter(|(_, rest)| {
+        rest.to_lowercase().strip_prefix(&name).is_some_and(|after| after.starts_with(" from "))
+    });
+    here.any(|(privileges, _)| listed(privileges, &wanted))
 }
 
 /// Whether one of the privileges in a list is wanted. Columns in parentheses are never a whole one.
@@ -107,6 +122,21 @@ mod tests {
         assert!(!allows("GRANT TRIGGER ON `shop`.`orders` TO `u`@`%`", "shop"));
         assert!(!allows("GRANT `TRIGGER`@`%` TO `u`@`%`", "shop"));
         assert!(allows("GRANT TRIGGER ON `a TO b`.* TO `u`@`%`", "a TO b"));
+    }
+
+    #[test]
+    fn a_privilege_that_was_revoked_for_this_database_does_not_count() {
+        let lines = |revoked: &str| {
+            let granted = "GRANT SELECT, TRIGGER, EXECUTE ON *.* TO `u`@`%`".to_owned();
+            [granted, format!("REVOKE {revoked} FROM `u`@`%`")]
+        };
+        assert!(check(&lines("SELECT, TRIGGER ON `shop`.*"), "shop").is_err());
+        assert!(check(&lines("SELECT, TRIGGER ON `shop`.*"), "shop2").is_ok());
+        assert!(check(&lines("INSERT ON `shop`.*"), "shop").is_ok());
+        assert!(!shows_routines(&[lines("EXECUTE ON `shop`.*")[1].clone()], "shop"));
+        let mut again = lines("TRIGGER ON `shop`.*").to_vec();
+        again.push("GRANT TRIGGER ON `shop`.* TO `u`@`%`".to_owned());
+        assert!(check(&again, "shop").is_ok());
     }
 
     #[test]

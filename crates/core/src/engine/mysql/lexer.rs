@@ -26,6 +26,28 @@ pub(super) enum Item {
     Insert,
 }
 
+/// In which quotes a backslash makes the next byte ordinary, by the server's mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escapes {
+    /// In those of strings.
+    Strings,
+    /// In single ones: double ones are those of names (`ANSI_QUOTES`).
+    Single,
+    /// In none (`NO_BACKSLASH_ESCAPES`).
+    Nowhere,
+}
+
+impl Escapes {
+    /// Whether it does between these quotes.
+    pub(super) fn within(self, quote: u8) -> bool {
+        match quote {
+            b'\'' => self != Self::Nowhere,
+            b'"' => self == Self::Strings,
+            _ => false,
+        }
+    }
+}
+
 /// The lexer's memory between two pieces of input.
 #[derive(Debug, Clone)]
 pub(super) struct Lexer {
@@ -33,8 +55,7 @@ pub(super) struct Lexer {
     in_statement: bool,
     /// Statements end with `;;` instead of `;`.
     doubled: bool,
-    /// A backslash in quotes makes the next byte ordinary.
-    escapes: bool,
+    escapes: Escapes,
     head: Vec<u8>,
     line: Vec<u8>,
 }
@@ -51,6 +72,8 @@ enum State {
     DelimiterLine,
     /// The first `;` of `;;`.
     Semicolon,
+    /// A backslash that may begin `\N`.
+    Backslash,
     /// One `-` that may begin a comment, or two.
     Dash,
     Dashes,
@@ -82,7 +105,7 @@ impl Lexer {
             state: State::Start(0),
             in_statement: false,
             doubled: false,
-            escapes: true,
+            escapes: Escapes::Strings,
             head: Vec::new(),
             line: Vec::new(),
         }
@@ -98,12 +121,12 @@ impl Lexer {
         &self.head
     }
 
-    /// Whether a backslash in quotes makes the next byte ordinary.
-    pub(super) fn escapes(&self) -> bool {
+    /// In which quotes a backslash makes the next byte ordinary.
+    pub(super) fn escapes(&self) -> Escapes {
         self.escapes
     }
 
-    pub(super) fn set_escapes(&mut self, escapes: bool) {
+    pub(super) fn set_escapes(&mut self, escapes: Escapes) {
         self.escapes = escapes;
     }
 
@@ -126,7 +149,7 @@ impl Lexer {
             | State::SlashStarM => "a comment",
             State::Start(1..) => "its first line",
             State::DelimiterLine => "a DELIMITER line",
-            State::Opening | State::Semicolon => "a statement",
+            State::Opening | State::Semicolon | State::Backslash => "a statement",
             State::Code if self.in_statement => "a statement",
             State::Code | State::Start(0) => return None,
         })
@@ -154,6 +177,11 @@ impl Lexer {
             State::DelimiterLine => self.delimiter_line(bytes[0])?,
             State::Semicolon if bytes[0] == b';' => self.end_statement(1),
             State::Semicolon => self.resume(b";"),
+            // The old word for NULL, which routines may hold.
+            State::Backslash if bytes[0] == b'N' => self.resume(b"\\"),
+            State::Backslash => {
+                return Err(invalid("a backslash outside of quotes, where mysqldump writes none"));
+            }
             State::Dash if bytes[0] == b'-' => self.enter(State::Dashes, 1),
             State::Dash => self.resume(b"-"),
             State::Dashes => self.dashes(bytes[0]),
@@ -291,7 +319,7 @@ impl Lexer {
             b'#' => return Ok(self.enter(State::LineComment, at)),
             b';' if self.doubled => State::Semicolon,
             b';' => return Ok(self.end_statement(at + 1)),
-            b'\\' => return Err(invalid("a backslash outside of quotes, where mysqldump writes none")),
+            b'\\' => State::Backslash,
             0 => return Err(invalid("a NUL outside of quotes: this is no dump in SQL")),
             quote => {
                 self.keep(&[quote]);
@@ -349,7 +377,7 @@ impl Lexer {
 
     /// A doubled quote ends one string and begins another, which comes to the same.
     fn quote(&mut self, bytes: &[u8], quote: u8) -> Step {
-        let escapes = self.escapes && quote != b'`';
+        let escapes = self.escapes.within(quote);
         let special =
             if escapes { memchr::memchr2(quote, b'\\', bytes) } else { memchr::memchr(quote, bytes) };
         let end = special.map_or(bytes.len(), |at| at + 1);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::lexer::{Item, Lexer};
+use super::lexer::{Escapes, Item, Lexer};
 use super::rows::Insert;
 use crate::engine::observe::{Observed, Observer};
 use crate::engine::wording::{cut_off, incomplete, one_line, readable};
@@ -173,11 +173,11 @@ fn setting(head: &[u8]) -> Option<&[u8]> {
     code.strip_prefix(b"SET ")
 }
 
-/// Whether a backslash escapes in strings after this setting; none where it is not about that.
+/// In which quotes a backslash escapes after this setting; none where it is not about that.
 ///
 /// Only a mode that is spelled out changes it. One that is given back is the dump's own, in which a
 /// backslash escapes.
-fn escapes_after(set: &[u8]) -> Option<bool> {
+fn escapes_after(set: &[u8]) -> Option<Escapes> {
     let set = set.to_ascii_uppercase();
     let mut escapes = None;
     for at in memchr::memmem::find_iter(&set, b"SQL_MODE") {
@@ -188,9 +188,14 @@ fn escapes_after(set: &[u8]) -> Option<bool> {
         escapes = Some(match value.strip_prefix(b"'") {
             Some(modes) => {
                 let end = memchr::memchr(b'\'', modes).unwrap_or(modes.len());
-                memchr::memmem::find(&modes[..end], b"NO_BACKSLASH_ESCAPES").is_none()
+                let has = |mode: &[u8]| memchr::memmem::find(&modes[..end], mode).is_some();
+                match (has(b"NO_BACKSLASH_ESCAPES"), has(b"ANSI")) {
+                    (true, _) => Escapes::Nowhere,
+                    (false, true) => Escapes::Single,
+                    (false, false) => Escapes::Strings,
+                }
             }
-            None => true,
+            None => Escapes::Strings,
         });
     }
     escapes
@@ -235,12 +240,16 @@ mod tests {
         let after = |text: &str| setting(text.as_bytes()).and_then(escapes_after);
         assert_eq!(
             after("/*!50003 SET sql_mode              = 'ANSI,NO_BACKSLASH_ESCAPES' */ ;"),
-            Some(false)
+            Some(Escapes::Nowhere)
         );
-        assert_eq!(after("/*!50003 SET sql_mode = @saved_sql_mode */ ;"), Some(true));
+        assert_eq!(
+            after("/*!50003 SET sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES' */ ;"),
+            Some(Escapes::Single)
+        );
+        assert_eq!(after("/*!50003 SET sql_mode = @saved_sql_mode */ ;"), Some(Escapes::Strings));
         assert_eq!(
             after("/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */;"),
-            Some(true)
+            Some(Escapes::Strings)
         );
         assert_eq!(after("/*!50003 SET @saved_sql_mode       = @@sql_mode */ ;"), None);
         assert_eq!(after("CREATE PROCEDURE p() SET sql_mode = 'NO_BACKSLASH_ESCAPES'"), None);

@@ -2,6 +2,7 @@
 
 use sha2::Digest;
 
+use super::lexer::Escapes;
 use crate::engine::wording::{invalid, readable};
 use crate::error::Result;
 use crate::fingerprint::{RowHasher, TableFingerprint};
@@ -18,7 +19,7 @@ const VALUES: &[u8] = b"VALUES";
 #[derive(Debug, Clone)]
 pub(super) struct Insert {
     place: Place,
-    escapes: bool,
+    escapes: Escapes,
     name: Vec<u8>,
     /// The bytes of the word before the values, as far as they are those of `VALUES`.
     word: usize,
@@ -60,8 +61,8 @@ const SPECIAL: [bool; 256] = {
 };
 
 impl Insert {
-    /// A reader for a statement in whose strings a backslash escapes or does not.
-    pub(super) fn new(escapes: bool) -> Self {
+    /// A reader for a statement in whose quotes a backslash escapes or does not.
+    pub(super) fn new(escapes: Escapes) -> Self {
         Self {
             place: Place::Start,
             escapes,
@@ -186,7 +187,7 @@ impl Insert {
         if std::mem::take(&mut self.escaped) {
             at += 1;
         }
-        let escapes = self.escapes && quote != b'`';
+        let escapes = self.escapes.within(quote);
         while let Some(rest) = bytes.get(at..) {
             let found =
                 if escapes { memchr::memchr2(quote, b'\\', rest) } else { memchr::memchr(quote, rest) };
@@ -225,7 +226,7 @@ mod tests {
     use super::*;
 
     fn read(pieces: &[&[u8]]) -> (String, TableFingerprint, bool) {
-        let mut insert = Insert::new(true);
+        let mut insert = Insert::new(Escapes::Strings);
         let mut ended = false;
         for piece in pieces {
             let mut input = *piece;
@@ -248,13 +249,13 @@ mod tests {
     #[test]
     fn what_follows_the_semicolon_is_left() {
         let mut input: &[u8] = b"`t` VALUES (1);\nUNLOCK";
-        assert!(Insert::new(true).feed(&mut input).unwrap());
+        assert!(Insert::new(Escapes::Strings).feed(&mut input).unwrap());
         assert_eq!(input, b"\nUNLOCK");
     }
 
     #[test]
     fn a_backslash_is_an_ordinary_byte_where_the_mode_says_so() {
         let mut input: &[u8] = br"`t` VALUES ('\');";
-        assert!(Insert::new(false).feed(&mut input).unwrap());
+        assert!(Insert::new(Escapes::Nowhere).feed(&mut input).unwrap());
     }
 }
