@@ -9,48 +9,30 @@ use respaldo_core::model::Status;
 use respaldo_core::ports::SecretString;
 use respaldo_testkit::app::TestApp;
 use respaldo_testkit::host::{command, run};
-use respaldo_testkit::postgres::Postgres;
 use serde_json::{Value, json};
 
+use crate::compare::{Cost, Server};
 use crate::machine::{Cpu, memory_mib};
-use crate::postgres::server_cpu;
 
 /// Names the file that tells the other process what to do.
 const CASE: &str = "RESPALDO_BENCH_CASE";
 
-/// What a run cost.
-#[derive(Clone, Copy)]
-pub struct Cost {
-    pub seconds: f64,
-    /// Bytes that were stored.
-    pub bytes: u64,
-    /// Processor seconds of whoever compresses and stores.
-    pub cpu: f64,
-    /// Processor seconds of the dump tool, where it can be told apart.
-    pub tool_cpu: Option<f64>,
-    /// Processor seconds of the database's server.
-    pub server_cpu: f64,
-    /// MiB above the idle process, of ours.
-    pub peak_mib: Option<f64>,
-}
-
 /// Backs a database up.
-pub fn back_up(server: &Postgres, database: &str, compression: &str) -> Cost {
+pub fn back_up(server: &dyn Server, database: &str, compression: &str) -> Cost {
     let folder = tempfile::tempdir().unwrap();
     let (case, answer) = (folder.path().join("case.json"), folder.path().join("answer.json"));
-    let text = json!({
-        "answer": answer, "password": server.password(), "user": server.user(),
-        "fields": {
-            "name": database, "engine": "postgres", "host": server.host(), "port": server.port(),
-            "database_name": database, "compression": compression,
-        },
-    });
+    let mut fields = server.address();
+    for (name, value) in [("name", database), ("database_name", database), ("compression", compression)] {
+        fields[name] = json!(value);
+    }
+    let (user, password) = server.login();
+    let text = json!({"answer": answer, "user": user, "password": password, "fields": fields});
     fs::write(&case, text.to_string()).unwrap();
     let mut child = command(std::env::current_exe().unwrap());
     child.env(CASE, &case);
-    let before = server_cpu(server);
+    let before = server.cpu();
     run(child, std::io::empty());
-    let server_cpu = server_cpu(server) - before;
+    let server_cpu = server.cpu() - before;
     let answer: Value = serde_json::from_slice(&fs::read(&answer).unwrap()).unwrap();
     let number = |field: &str| answer[field].as_f64().unwrap();
     Cost {

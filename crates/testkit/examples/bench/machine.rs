@@ -42,7 +42,7 @@ pub fn memory_mib(field: &str) -> f64 {
 }
 
 /// One line about the machine, and one about the tools.
-pub fn print(pg_dump: Option<&str>) {
+pub fn print() {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
     let memory = fs::read_to_string("/proc/meminfo").unwrap();
@@ -57,9 +57,8 @@ pub fn print(pg_dump: Option<&str>) {
         kernel.trim(),
         load.split_ascii_whitespace().next().unwrap(),
     );
-    let mut tools: Vec<String> = pg_dump.map(str::to_owned).into_iter().collect();
-    tools.extend(["gzip", "zstd"].map(version));
-    println!("Tools: {}; respaldo {}.", tools.join("; "), env!("CARGO_PKG_VERSION"));
+    let tools = ["gzip", "zstd"].map(version).join("; ");
+    println!("Tools: {tools}; respaldo {}.", env!("CARGO_PKG_VERSION"));
 }
 
 fn version(tool: &str) -> String {

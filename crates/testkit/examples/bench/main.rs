@@ -4,7 +4,8 @@
 //!
 //! - `BENCH_MB`: the size of the database's dump in MB (1000).
 //! - `BENCH_ROUNDS`: how often each command line and backup runs; the quickest counts (3).
-//! - `BENCH_ONLY`: some of `postgres,memory,stages,catalog`, else all.
+//! - `BENCH_ONLY`: some of `postgres,memory,stages,mariadb,idle,catalog`, else all.
+//! - `BENCH_DATABASES`, `BENCH_BACKUPS`: the rows of the catalog (100000 and 1000000).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,7 +18,10 @@
 
 mod backup;
 mod catalog;
+mod compare;
+mod idle;
 mod machine;
+mod mariadb;
 mod memory;
 mod postgres;
 mod report;
@@ -25,9 +29,10 @@ mod stages;
 
 use respaldo_testkit::postgres::{PgVersion, Postgres};
 
+use self::mariadb::Mariadb;
 use self::report::Aims;
 
-const SECTIONS: [&str; 4] = ["postgres", "memory", "stages", "catalog"];
+const SECTIONS: [&str; 6] = ["postgres", "memory", "stages", "mariadb", "idle", "catalog"];
 
 fn main() {
     if backup::is_child() {
@@ -35,42 +40,57 @@ fn main() {
     }
     let wanted = wanted();
     let wants = |section: &str| wanted.iter().any(|name| name == section);
-    let megabytes: u64 = number("BENCH_MB", 1_000);
-    let rounds: u64 = number("BENCH_ROUNDS", 3);
+    let megabytes = number("BENCH_MB", 1_000).max(1);
+    let rounds = usize::try_from(number("BENCH_ROUNDS", 3)).unwrap().max(1);
     let mut aims = Aims::new();
+    machine::print();
     if SECTIONS[..3].iter().any(|section| wants(section)) {
-        let server = Postgres::start(PgVersion::Debian);
-        machine::print(Some(&format!(
-            "PostgreSQL {}",
-            server.psql("postgres", "SHOW server_version").trim()
-        )));
-        postgres::fill(&server, "bench", megabytes);
-        if wants("postgres") {
-            postgres::compare(&server, "bench", usize::try_from(rounds).unwrap().max(1), &mut aims);
-        }
-        if wants("memory") || wants("stages") {
-            postgres::fill(&server, "tenth", (megabytes / 10).max(1));
-        }
-        if wants("stages") {
-            stages::measure(
-                &postgres::dump(&server, "tenth", "plain"),
-                &postgres::dump(&server, "tenth", "custom"),
-            );
-        }
-        if wants("memory") {
-            memory::quadruple(&server, "bench", "fourfold");
-            let gigabytes = megabytes as f64 / 1e3;
-            let sizes = [("tenth", gigabytes / 10.0), ("bench", gigabytes), ("fourfold", gigabytes * 4.0)];
-            memory::compare(&server, &sizes, &mut aims);
-        }
-    } else {
-        machine::print(None);
+        measure_postgres(&wants, megabytes, rounds, &mut aims);
+    }
+    if SECTIONS[3..5].iter().any(|section| wants(section)) {
+        measure_mariadb(&wants, megabytes, rounds, &mut aims);
     }
     if wants("catalog") {
         catalog::measure(&mut aims);
     }
     aims.print();
-    println!("\nNot measured: MariaDB, and retention's plan for 10,000 backups; neither is built yet.");
+}
+
+fn measure_postgres(wants: &impl Fn(&str) -> bool, megabytes: u64, rounds: usize, aims: &mut Aims) {
+    let server = Postgres::start(PgVersion::Debian);
+    println!("\nServer: PostgreSQL {}.", server.psql("postgres", "SHOW server_version").trim());
+    postgres::fill(&server, "bench", megabytes);
+    if wants("postgres") {
+        postgres::compare(&server, "bench", rounds, aims);
+    }
+    if wants("memory") || wants("stages") {
+        postgres::fill(&server, "tenth", (megabytes / 10).max(1));
+    }
+    if wants("stages") {
+        stages::measure(
+            &postgres::dump(&server, "tenth", "plain"),
+            &postgres::dump(&server, "tenth", "custom"),
+        );
+    }
+    if wants("memory") {
+        memory::quadruple(&server, "bench", "fourfold");
+        let gigabytes = megabytes as f64 / 1e3;
+        let sizes = [("tenth", gigabytes / 10.0), ("bench", gigabytes), ("fourfold", gigabytes * 4.0)];
+        memory::compare(&server, &sizes, aims);
+    }
+}
+
+fn measure_mariadb(wants: &impl Fn(&str) -> bool, megabytes: u64, rounds: usize, aims: &mut Aims) {
+    let server = Mariadb::start(megabytes);
+    println!("\nServer: MariaDB {}.", server.version());
+    if wants("mariadb") {
+        server.fill("bench", megabytes);
+        server.compare("bench", rounds, aims);
+    }
+    if wants("idle") {
+        server.fill("small", 1);
+        idle::measure(&server, "small", aims);
+    }
 }
 
 fn wanted() -> Vec<String> {
@@ -83,5 +103,7 @@ fn wanted() -> Vec<String> {
 }
 
 fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().expect("a whole number"))
+    let whole =
+        |text: String| text.parse().unwrap_or_else(|_| panic!("{variable}: {text:?} is no whole number"));
+    std::env::var(variable).map_or(default, whole)
 }
