@@ -23,7 +23,7 @@ check: ## formatter, lints, dependency rules, documentation
 	@echo 'check: all is well'
 
 .PHONY: bench
-bench: ## measure backups, memory and catalog; see docs/benchmarks.md (BENCH_MB, BENCH_ROUNDS, BENCH_ONLY)
+bench: ## measure backups against the command lines that people come from (BENCH_MB, BENCH_ROUNDS, BENCH_ONLY: docs/benchmarks.md)
 	scripts/install-test-dependencies
 	$(CARGO) run --locked --release --package respaldo-testkit --example bench
 

@@ -7,7 +7,7 @@ use super::Compression;
 use crate::error::{Error, Result};
 
 /// The quickest of libdeflate's levels whose artifacts are not larger than those of `gzip -6`.
-const GZIP_LEVEL: i32 = 4;
+const GZIP_LEVEL: i32 = 5;
 /// One core at this level keeps up with `pg_dump`, which at zstd's own default of 3 would wait for it.
 const ZSTD_LEVEL: i32 = 1;
 
