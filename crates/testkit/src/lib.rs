@@ -9,6 +9,7 @@
 //! - [`prometheus`]: a Prometheus that scrapes, `promtool`, and a strict reader of what is scraped;
 //! - [`respaldo`]: the real server as a process that can be killed;
 //! - [`s3`]: an S3 server in this process that can be told to fail, and what it was asked;
+//! - [`clock_changes`]: every change of clocks of every zone, from 2020 to 2035;
 //! - [`cron`]: a second reading of crontabs, by the minute, to compare the product with;
 //! - [`faults`]: an OpenDAL layer that counts storage calls and fails the one you name;
 //! - [`tools`]: simulated engine tools for PATH that lie, hang and die, and record how they were called.
@@ -21,6 +22,7 @@
 
 pub mod app;
 pub mod catalog;
+pub mod clock_changes;
 pub mod cron;
 pub mod faults;
 mod guardian;

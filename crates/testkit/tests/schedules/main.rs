@@ -6,6 +6,7 @@ mod any_ticks;
 mod changes;
 mod clocks;
 mod crowds;
+mod every_change;
 mod jitter;
 
 use std::collections::{BTreeMap, BTreeSet};
