@@ -7,11 +7,13 @@
 //! completeness rule: it never answers `Ok` for a dump that it cannot prove to be whole.
 //! `CONTRIBUTING.md` has the recipe with the tests that go with it.
 
+pub mod feed;
 pub mod mysql;
 pub mod observe;
 pub mod postgres;
 pub mod process;
 mod pump;
+pub mod restore;
 pub mod sink;
 mod source;
 pub mod sqlite;
@@ -21,12 +23,14 @@ mod wording;
 use async_trait::async_trait;
 
 pub use self::observe::Observed;
+use self::observe::Observer;
+pub use self::restore::{Dump, DumpFacts, Loaded, Present, Refusal, Restorer, Survey, Target};
 pub use self::sink::{Meter, RawSink};
 pub use self::source::{JobLog, ResolvedLogin, Source};
 pub use self::toolbox::{Tool, Toolbox};
 use crate::Result;
 use crate::limits::Limits;
-use crate::model::{EngineKind, Settings};
+use crate::model::{DumpFormat, EngineKind, Settings};
 
 /// What a test of a database found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +60,14 @@ pub trait Engine: Send + Sync {
 
     /// Streams a dump. `Ok` means that the completeness rule held.
     async fn dump(&self, source: &Source, sink: &mut RawSink) -> Result<Observed>;
+
+    /// How its dumps are put back; none where this build cannot yet.
+    fn restorer(&self) -> Option<&dyn Restorer> {
+        None
+    }
+
+    /// What watches a dump of that shape on its way in, and decides whether it is whole.
+    fn observer(&self, format: DumpFormat) -> Box<dyn Observer>;
 }
 
 /// The engine for a kind of database; none where this build has none yet.

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "subprocesses start here, and nowhere else")]
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,6 +77,12 @@ impl Invocation {
         self
     }
 
+    /// Gives it an input to be fed by; its standard output goes nowhere.
+    pub fn fed(mut self) -> Self {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::null());
+        self
+    }
+
     /// Starts it.
     pub fn start(mut self, redactor: Redactor, log: Option<JobLog>) -> Result<Child> {
         let child = self
@@ -134,6 +141,13 @@ impl Child {
     pub fn take_stdout(&mut self) -> Result<ChildStdout> {
         let pipe = self.process.stdout.take();
         pipe.ok_or_else(|| Error::internal("read a tool", "its output was taken before"))
+    }
+
+    /// Its standard input, if it was made to be fed; once.
+    pub fn take_stdin(&mut self) -> Result<OwnedFd> {
+        let pipe = self.process.stdin.take();
+        let pipe = pipe.ok_or_else(|| Error::internal("feed a tool", "it has no input, or it was taken"))?;
+        pipe.into_owned_fd().map_err(|e| Error::internal("feed a tool", e))
     }
 
     /// Waits for its end.

@@ -139,12 +139,12 @@ impl Source {
 /// Makes a pipe large, and answers how many bytes it holds. A system may refuse (a user's pipes may together
 /// hold so much only); then the dump passes through the pipe as it is, with more switches between processes.
 #[cfg(target_os = "linux")]
-fn capacity(pipe: &OwnedFd) -> usize {
+pub(super) fn capacity(pipe: &OwnedFd) -> usize {
     rustix::pipe::fcntl_setpipe_size(pipe, PIPE).unwrap_or(SMALL_PIPE)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn capacity(_pipe: &OwnedFd) -> usize {
+pub(super) fn capacity(_pipe: &OwnedFd) -> usize {
     SMALL_PIPE.min(PIPE)
 }
 

@@ -27,6 +27,11 @@ impl Meter {
         }
     }
 
+    /// Counts bytes that a loader took.
+    pub fn loaded(&self, bytes: usize) {
+        self.raw.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     /// Says that storage is being given bytes: until it has taken them, silence is its own.
     pub fn storing(&self) {
         self.storing.store(true, Ordering::Relaxed);
@@ -88,14 +93,20 @@ impl Drop for Hold {
 /// Takes a dump's bytes into sealing. Dropping it without [`finish`](Self::finish) aborts the
 /// artifact, so only a dump that was proven whole can become one.
 pub struct RawSink {
-    writer: SealWriter,
+    /// None: the bytes are only counted.
+    writer: Option<SealWriter>,
     meter: Arc<Meter>,
 }
 
 impl RawSink {
     /// A sink into this sealing stage.
     pub fn new(writer: SealWriter, meter: Arc<Meter>) -> Self {
-        Self { writer, meter }
+        Self { writer: Some(writer), meter }
+    }
+
+    /// A sink that keeps nothing: for a dump that is only observed.
+    pub fn discarding(meter: Arc<Meter>) -> Self {
+        Self { writer: None, meter }
     }
 
     /// The job's meter.
@@ -105,13 +116,18 @@ impl RawSink {
 
     /// Takes bytes, and waits while the stages behind are full.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.writer.write(bytes).await?;
+        if let Some(writer) = &mut self.writer {
+            writer.write(bytes).await?;
+        }
         self.meter.raw.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
     /// Says that the dump is whole.
     pub async fn finish(self) -> Result<()> {
-        self.writer.finish().await
+        match self.writer {
+            Some(writer) => writer.finish().await,
+            None => Ok(()),
+        }
     }
 }

@@ -12,6 +12,7 @@ mod job;
 mod manifest;
 mod name;
 mod outline;
+mod restore;
 
 pub use backup::{Artifact, Backup, BackupKind, Verification, VerificationStatus, Volume};
 pub use database::{Credentials, Database, DumpFormat, EngineKind, Runner, Settings, VerifyPolicy};
@@ -21,3 +22,4 @@ pub use job::{Attempts, Job, Lease, Progress, Status, Work};
 pub use manifest::{Content, LONGEST_MANIFEST, Manifest, ManifestContent};
 pub use name::{artifact_extension, artifact_name, artifact_stem, safe_component};
 pub use outline::Outline;
+pub use restore::{Ownership, Restoration, RestoreAction, RestoreMode, RestoreOptions, RestoreStep};

@@ -30,14 +30,14 @@ use async_trait::async_trait;
 pub use self::observer::DumpObserver;
 use self::server::Server;
 use self::tools::{Client, Family};
-use super::observe::Observed;
+use super::observe::{Observed, Observer};
 use super::process;
 use super::sink::RawSink;
 use super::source::Source;
 use super::wording::{grouped, one_line};
 use super::{Engine, Probe};
 use crate::limits::Limits;
-use crate::model::Settings;
+use crate::model::{DumpFormat, Settings};
 use crate::{Error, Result};
 
 const OPTIONS: [&str; 12] = [
@@ -112,6 +112,10 @@ impl Engine for Mysql {
             process::stream(child, Box::new(observer), sink, |ended| explain::ended(&name, &ended)).await?;
         tell_longest(source, &server, longest.load(Ordering::Relaxed));
         Ok(observed)
+    }
+
+    fn observer(&self, _format: DumpFormat) -> Box<dyn Observer> {
+        Box::new(DumpObserver::new())
     }
 }
 

@@ -26,7 +26,7 @@ pub use self::custom::CustomObserver;
 pub use self::name::LARGE_OBJECTS;
 pub use self::plain::PlainObserver;
 use super::observe::{Observed, Observer};
-use super::process::{self, Invocation};
+use super::process;
 use super::sink::RawSink;
 use super::source::Source;
 use super::toolbox::Tool;
@@ -71,16 +71,21 @@ impl Engine for Postgres {
         source.log.info(format!("server {}, tool {}", server.version, tool.version));
         let connection = Connection::prepare(source)?;
         let invocation = connection.invoke(&tool.path).arg("--no-password");
-        let (invocation, observer): (Invocation, Box<dyn Observer>) = match source.settings.format {
-            DumpFormat::Plain => (invocation.arg("--format=plain"), Box::new(PlainObserver::new())),
-            DumpFormat::Custom => {
-                // Compression is ours: it is faster, and the stream stays readable to the observer.
-                let invocation = invocation.arg("--format=custom").arg("--compress=0");
-                (invocation, Box::new(CustomObserver::new()))
-            }
+        let invocation = match source.settings.format {
+            DumpFormat::Plain => invocation.arg("--format=plain"),
+            // Compression is ours: it is faster, and the stream stays readable to the observer.
+            DumpFormat::Custom => invocation.arg("--format=custom").arg("--compress=0"),
         };
         let child = invocation.start(source.login.redactor(), Some(source.log.clone()))?;
+        let observer = self.observer(source.settings.format);
         process::stream(child, observer, sink, |ended| explain::ended("pg_dump", &ended)).await
+    }
+
+    fn observer(&self, format: DumpFormat) -> Box<dyn Observer> {
+        match format {
+            DumpFormat::Plain => Box::new(PlainObserver::new()),
+            DumpFormat::Custom => Box::new(CustomObserver::new()),
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! The copy is made in one step, under a read transaction of SQLite's own, so writers may go on and
 //! the copy is one consistent state. (Copied page by page, a busy source would start it over and over.)
 
+mod observer;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,13 +14,14 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use tokio::io::AsyncReadExt;
 
-use super::observe::Observed;
+pub use self::observer::FileObserver;
+use super::observe::{Observed, Observer};
 use super::sink::RawSink;
 use super::source::Source;
 use super::{Engine, Probe};
 use crate::fingerprint::{Fingerprint, TableFingerprint};
 use crate::limits::Limits;
-use crate::model::Settings;
+use crate::model::{DumpFormat, Settings};
 use crate::{Error, ErrorKind, Result};
 
 /// How long a lock is waited for.
@@ -79,6 +82,10 @@ impl Engine for Sqlite {
             server_version: Some(rusqlite::version().to_owned()),
             tool_version: Some(rusqlite::version().to_owned()),
         })
+    }
+
+    fn observer(&self, _format: DumpFormat) -> Box<dyn Observer> {
+        Box::new(FileObserver::new())
     }
 }
 

@@ -1,0 +1,161 @@
+//! How an engine puts a dump back.
+//!
+//! A restore is driven by `crate::restore`, which keeps the journal, takes the safety backup and checks
+//! the artifact; what a kind of database needs for it is a [`Restorer`]. Every step is idempotent, because
+//! a worker may die behind it and the next one takes it again: what has been done is found out from the
+//! server, never remembered.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Meter, Observed, Source};
+use crate::Result;
+use crate::fingerprint::Fingerprint;
+use crate::model::{BackupKind, DumpFormat, EngineKind, RestoreMode, RestoreOptions};
+
+/// What is known of a dump before it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DumpFacts {
+    /// The kind of database it was taken of.
+    pub engine: EngineKind,
+    /// Its shape.
+    pub format: DumpFormat,
+    /// How its backup came to be.
+    pub kind: BackupKind,
+    /// The name of its database on the server that it came from.
+    pub database_name: String,
+    /// The version of that server, as the dump told it.
+    pub server_version: Option<String>,
+    /// Its bytes; more than that are refused.
+    pub raw_bytes: u64,
+    /// What it holds; none where that is sealed and no identity opens it.
+    pub fingerprint: Option<Fingerprint>,
+    /// Whether this installation made it (its manifest's HMAC is ours) from a database, and not from a
+    /// file that somebody uploaded. Any other SQL is hostile.
+    pub trusted: bool,
+}
+
+/// A dump, opened: its bytes as the engine's tool wrote them, checked as they come.
+pub struct Dump(pub(crate) Box<dyn Read + Send>);
+
+impl Dump {
+    /// A dump that is read from there.
+    pub fn new(reader: impl Read + Send + 'static) -> Self {
+        Self(Box::new(reader))
+    }
+}
+
+impl Read for Dump {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+/// Where a dump goes, and how.
+pub struct Target {
+    /// How to reach it: `settings.database_name` is the target's name. Its staging folder is the
+    /// attempt's own.
+    pub at: Source,
+    /// The name under which the dump is loaded before a swap. It follows from the restore's id, so that
+    /// whoever takes the restore over finds it.
+    pub aside: String,
+    /// The name under which a swap keeps what was the target.
+    pub kept: String,
+    /// How.
+    pub options: RestoreOptions,
+    /// The dump.
+    pub dump: DumpFacts,
+    /// Counts what is loaded.
+    pub meter: Arc<Meter>,
+    /// A scratch server: roles and tablespaces that the dump names and the server lacks are made.
+    pub scratch: bool,
+}
+
+impl Target {
+    /// The target's name.
+    pub fn database_name(&self) -> &str {
+        &self.at.settings.database_name
+    }
+}
+
+/// Why a restore cannot go as asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What stands in the way, in one line.
+    pub reason: String,
+    /// What to do about it.
+    pub mend: String,
+    /// Whether `force` overrules it.
+    pub forceable: bool,
+}
+
+/// Which of a restore's three databases are there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Present {
+    /// Something by the target's name.
+    pub target: bool,
+    /// Something that was loaded aside and not swapped.
+    pub aside: bool,
+    /// What a swap kept.
+    pub kept: bool,
+}
+
+/// What an engine finds at a target. Nothing was changed to find it out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// The server's version, as it says it.
+    pub server_version: String,
+    /// What is there.
+    pub present: Present,
+    /// The target's size in bytes, where the server tells.
+    pub size_bytes: Option<u64>,
+    /// Who is connected to the target, a line each.
+    pub connections: Vec<String>,
+    /// The modes that this engine can restore this target in, the better one first.
+    pub modes: Vec<RestoreMode>,
+    /// Whether a swap keeps the old database, which then undoes it.
+    pub keeps: bool,
+    /// Whether a crash in the middle of `in_place` leaves the target as it was.
+    pub in_place_is_atomic: bool,
+    /// What whoever restores should know.
+    pub warnings: Vec<String>,
+    /// What stands in the way.
+    pub refusals: Vec<Refusal>,
+}
+
+/// What a load amounted to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// What the observer saw on the dump's way in: to be compared with the manifest.
+    pub observed: Observed,
+    /// What whoever restores should know.
+    pub warnings: Vec<String>,
+}
+
+/// How one kind of database is restored.
+#[async_trait]
+pub trait Restorer: Send + Sync {
+    /// Looks at the target and at the tools, and changes nothing.
+    async fn survey(&self, target: &Target) -> Result<Survey>;
+
+    /// Loads the dump. `Swap`: into a new database called `aside`; what an earlier try left there is
+    /// dropped first, and the target is not touched. `InPlace`: into the target, whose objects are dropped
+    /// first; one transaction where the engine can. `Ok` means that the loader exited 0 *and* that the
+    /// observer found the dump whole.
+    async fn load(&self, target: &Target, dump: Dump) -> Result<Loaded>;
+
+    /// Puts what was loaded aside into the target's place, in one step, and keeps what was there. A swap
+    /// that was done before is left as it is. Connections in the way are ended only with `force`.
+    async fn swap(&self, target: &Target) -> Result<()>;
+
+    /// Exchanges the target and what a swap kept, in one step. `aside` is a name that is free to use.
+    async fn swap_back(&self, target: &Target) -> Result<()>;
+
+    /// Drops what was loaded aside, if it is there.
+    async fn drop_aside(&self, target: &Target) -> Result<()>;
+
+    /// Drops what a swap kept, if it is there.
+    async fn drop_kept(&self, target: &Target) -> Result<()>;
+}

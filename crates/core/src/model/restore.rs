@@ -1,0 +1,122 @@
+//! A restore: a backup's dump put back, and what undoes it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::id::JobId;
+
+/// How a dump is put into its target's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreMode {
+    /// Loaded aside, checked, and exchanged with the target in one step.
+    Swap,
+    /// The target's objects are dropped and the dump is loaded into it.
+    InPlace,
+}
+
+impl RestoreMode {
+    /// The name in records and requests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Swap => "swap",
+            Self::InPlace => "in_place",
+        }
+    }
+}
+
+/// What becomes of the dump's owners and grants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ownership {
+    /// As the dump has them.
+    #[default]
+    Keep,
+    /// Everything belongs to who restores; grants are left out.
+    None,
+}
+
+/// What people may choose of a restore, beside where it goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreOptions {
+    /// How the dump is put into its target's place.
+    pub mode: RestoreMode,
+    /// What becomes of owners and grants.
+    #[serde(default)]
+    pub ownership: Ownership,
+    /// Tables to restore, as the fingerprint names them (`public.orders`), or whole schemas
+    /// (`sales.*`); empty: everything.
+    #[serde(default)]
+    pub tables: Vec<String>,
+    /// End connections that are in the way, and go on where a refusal may be overruled.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// How far a restore has come: its journal. Each is written *before* what it names is done, so that a
+/// worker which takes the job over knows what may have been done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreStep {
+    /// Nothing that matters was done.
+    #[default]
+    Begun,
+    /// The safety backup is made.
+    Saving,
+    /// The artifact is read and its digest compared.
+    Checking,
+    /// The dump is loaded: aside, or into the target.
+    Loading,
+    /// What was loaded aside is exchanged with the target.
+    Swapping,
+}
+
+/// What a restore job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "action")]
+pub enum RestoreAction {
+    /// Puts a backup's dump back.
+    Load {
+        /// The backup.
+        backup: JobId,
+    },
+    /// Exchanges the target with the database that an earlier restore kept. Done twice, it is undone.
+    Undo {
+        /// The restore that kept it.
+        of: JobId,
+    },
+    /// Drops the database that an earlier restore kept, and unpins its safety backup.
+    Confirm {
+        /// The restore that kept it.
+        of: JobId,
+    },
+}
+
+/// What a restore job is asked for, and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restoration {
+    /// What it does.
+    pub action: RestoreAction,
+    /// The target's name on the server that the job's database lies on.
+    pub target: String,
+    /// Whether the target is that database itself.
+    pub same_database: bool,
+    /// How.
+    pub options: RestoreOptions,
+    /// The safety backup, chosen when the restore was asked for; none: there is nothing to save, or
+    /// nobody wanted it.
+    #[serde(default)]
+    pub safety_backup: Option<JobId>,
+    /// The journal.
+    #[serde(default)]
+    pub step: RestoreStep,
+    /// The name under which the swap kept what was the target; its undo.
+    #[serde(default)]
+    pub kept: Option<String>,
+    /// What the plan, or the restore, had to say.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// When it was confirmed: from then on nothing undoes it but its safety backup.
+    #[serde(default)]
+    pub confirmed_at: Option<Timestamp>,
+}
