@@ -25,7 +25,7 @@ use crate::seal::read_error;
 use crate::{Error, ErrorKind, Result};
 
 /// How long writers may hold the target's lock before the restore is refused.
-const BUSY: Duration = Duration::from_secs(10);
+const BUSY: Duration = Duration::from_secs(5);
 const CHUNK: usize = 256 * 1024;
 const OPERATION: &str = "restore SQLite database";
 
