@@ -94,12 +94,12 @@ impl<'a> Loading<'a> {
         restoring.log.info(format!("comparing {} with its digests", manifest.name));
         restoring.meter.reading_back();
         open::prove(&app.storage, &manifest.artifact, &restoring.meter).await?;
-        let dump = open::open(&app.storage, manifest, &app.identities).await?;
+        let dump = open::source(&app.storage, manifest, &app.identities);
         restoring.step(RestoreStep::Loading).await?;
         restoring.log.info("loading");
         // What a loader does after its last byte (indexes, constraints) moves none.
         let _silence = restoring.meter.hold();
-        let loaded = self.restorer.load(target, dump).await?;
+        let loaded = self.restorer.load(target, &dump).await?;
         self.compare(&loaded)?;
         Ok(Ready::Loaded(loaded))
     }
