@@ -8,7 +8,7 @@ use respaldo_core::engine::observe::Observed;
 use respaldo_core::engine::postgres::Postgres as Engine;
 use respaldo_core::engine::{
     Dump, DumpFacts, DumpSource, Engine as _, JobLog, Loaded, Refusal, ResolvedLogin, Restorer, Source,
-    Survey, Target, Toolbox,
+    Survey, Target, Toolbox, WasSwapped,
 };
 use respaldo_core::model::{
     BackupKind, DumpFormat, EngineKind, Ownership, RestoreMode, RestoreOptions, Settings,
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 pub(crate) struct Restore {
     pub(crate) target: Target,
     pub(crate) source: DumpSource,
-    pub(crate) staging: TempDir,
+    _staging: TempDir,
 }
 
 /// A restore of `dump` into `database`.
@@ -66,11 +66,12 @@ pub(crate) fn restore_as(
         kept: format!("{id}-old 'x'"),
         options: RestoreOptions { mode, ownership: Ownership::Keep, tables: Vec::new(), force: false },
         dump: facts(dump),
+        replaces: exists(server, database),
         meter: Arc::default(),
         scratch: false,
         allow_superuser: false,
     };
-    Restore { target, source: source(dump), staging }
+    Restore { target, source: source(dump), _staging: staging }
 }
 
 pub(crate) fn toolbox() -> Arc<Toolbox> {
@@ -177,7 +178,7 @@ pub(crate) fn destroy(server: &Postgres, database: &str) {
          DROP TABLE app.types CASCADE; SELECT lo_unlink(424242); SELECT lo_from_bytea(77, 'new');
          SELECT setval('app.odd', 3);
          DROP SCHEMA public CASCADE; CREATE SCHEMA extra; CREATE TABLE extra.t (a int);
-         CREATE CAST (bytea AS uuid) WITHOUT FUNCTION; CREATE FOREIGN DATA WRAPPER w;
+         CREATE CAST (text AS bytea) WITHOUT FUNCTION; CREATE FOREIGN DATA WRAPPER w;
          CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE PUBLICATION p FOR ALL TABLES;
          ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
          ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
@@ -199,8 +200,8 @@ impl Restore {
         Engine.swap(&self.target).await
     }
 
-    pub(crate) async fn swap_back(&self) -> Result<()> {
-        Engine.swap_back(&self.target).await
+    pub(crate) async fn was_swapped(&self) -> WasSwapped {
+        Engine.was_swapped(&self.target, None).await.unwrap()
     }
 
     pub(crate) async fn drop_aside(&self) -> Result<()> {

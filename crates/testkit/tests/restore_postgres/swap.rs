@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use respaldo_core::ErrorKind;
+use respaldo_core::engine::WasSwapped;
 use respaldo_core::model::{DumpFormat, RestoreMode};
 use respaldo_testkit::host::{eventually, unique};
 use respaldo_testkit::postgres::Postgres;
@@ -48,31 +49,32 @@ async fn a_swap_that_is_done_again_changes_nothing_and_its_leftovers_can_be_drop
 }
 
 #[tokio::test]
-async fn a_swap_goes_back_once_however_often_it_is_asked_for_and_then_forth_again() {
+async fn a_swap_is_undone_by_a_swap_with_what_was_kept() {
     let server = Postgres::shared();
     let (database, mut restore) = old_and_new(server);
-    let comment = |database: &str| {
-        let name = database.replace('\'', "''");
-        let query =
-            format!("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{name}'");
-        server.psql("postgres", &query)
-    };
-    server.psql("postgres", &format!("COMMENT ON DATABASE {database} IS 'a note'"));
-    restore.whole().await.unwrap();
-    restore.target.aside = unique("undo");
+    assert_eq!(restore.was_swapped().await, WasSwapped::No);
+    restore.load().await.unwrap();
+    assert_eq!(restore.was_swapped().await, WasSwapped::No);
+    restore.swap().await.unwrap();
+    assert_eq!(restore.was_swapped().await, WasSwapped::Yes);
+    let target = &mut restore.target;
+    (target.aside, target.kept) = (target.kept.clone(), unique("undone"));
+    assert_eq!(restore.was_swapped().await, WasSwapped::No);
     for _ in 0..2 {
-        restore.swap_back().await.unwrap();
+        restore.swap().await.unwrap();
         assert_eq!(row(server, &database), "old");
         assert_eq!(row(server, &restore.target.kept), "new");
-        assert_eq!(comment(&database), "a note");
-        assert!(comment(&restore.target.kept).contains(&restore.target.aside));
+        assert_eq!(restore.was_swapped().await, WasSwapped::Yes);
     }
-    restore.target.aside = unique("redo");
-    for _ in 0..2 {
-        restore.swap_back().await.unwrap();
-        assert_eq!(row(server, &database), "new");
-        assert_eq!(comment(&database), "a note");
-    }
+}
+
+#[tokio::test]
+async fn a_swap_without_anything_aside_is_refused() {
+    let server = Postgres::shared();
+    let (database, restore) = old_and_new(server);
+    let error = failed(restore.swap().await);
+    assert!(error.kind() == ErrorKind::Conflict && error.message().contains("no database"), "{error}");
+    assert_eq!(row(server, &database), "old");
 }
 
 #[tokio::test]

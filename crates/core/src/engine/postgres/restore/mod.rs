@@ -40,6 +40,10 @@ const LOAD: &str = "restore";
 
 #[async_trait]
 impl Restorer for Postgres {
+    fn keeps(&self) -> bool {
+        true
+    }
+
     async fn survey(&self, target: &Target) -> Result<Survey> {
         survey::survey(target).await
     }
@@ -81,11 +85,6 @@ impl Restorer for Postgres {
     async fn swap(&self, target: &Target) -> Result<()> {
         let session = Session::prepare(&target.at)?;
         swap::swap(&session.maintenance().await?, target).await
-    }
-
-    async fn swap_back(&self, target: &Target) -> Result<()> {
-        let session = Session::prepare(&target.at)?;
-        swap::swap_back(&session.maintenance().await?, target).await
     }
 
     async fn drop_aside(&self, target: &Target) -> Result<()> {

@@ -140,7 +140,6 @@ pub(super) async fn survey(target: &Target) -> Result<Survey> {
         size_bytes: known.and_then(|known| known.size),
         connections: facts.connections.iter().map(Connected::line).collect(),
         modes: modes(target.database_name()),
-        keeps: true,
         in_place_is_atomic: true,
         warnings: warnings(target, &facts),
         refusals,

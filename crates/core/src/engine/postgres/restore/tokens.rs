@@ -45,8 +45,8 @@ pub(super) enum Transaction {
 /// Words that stand for roles and name none.
 const NOBODY: [&[u8]; 4] = [b"public", b"current_user", b"session_user", b"current_role"];
 /// What may stand behind a list of roles.
-const AFTER: [&[u8]; 8] =
-    [b"with", b"granted", b"cascade", b"restrict", b"using", b"grant", b"revoke", b"in"];
+const AFTER: [&[u8]; 9] =
+    [b"with", b"granted", b"cascade", b"restrict", b"using", b"grant", b"revoke", b"in", b"server"];
 
 /// Reads a statement, or the beginning of one that is too long to be read whole.
 pub(super) fn nature(statement: &[u8]) -> Nature {
