@@ -10,7 +10,7 @@ mod entries;
 mod fields;
 mod place;
 mod sections;
-mod suggest;
+pub(crate) mod suggest;
 pub mod sync;
 mod yaml;
 
