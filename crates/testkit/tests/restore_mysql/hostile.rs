@@ -74,10 +74,14 @@ async fn what_passes_reaches_nothing(server: &Mysql) {
     let version = if server.bin_dir().join("mariadb-dump").exists() { "/*!50000" } else { "/*!80000" };
     for with in [
         // Some comments are code, some are not: taken both ways it is harmless, mixed it is not.
-        format!("/*!99999 CREATE TABLE x (a int) */ {version} DROP */ /*!99999 ; */ {version} TABLE {name}.canary */;"),
+        format!(
+            "/*!99999 CREATE TABLE x (a int) */ {version} DROP */ /*!99999 ; */ {version} TABLE {name}.canary */;"
+        ),
         format!("CREATE TABLE copied AS SELECT * FROM {name}.canary;"),
         format!("CREATE VIEW seen AS SELECT * FROM {name}.canary;"),
-        format!("CREATE TRIGGER tr AFTER INSERT ON t FOR EACH ROW DELETE FROM {name}.canary;\nINSERT INTO `t` VALUES (5);"),
+        format!(
+            "CREATE TRIGGER tr AFTER INSERT ON t FOR EACH ROW DELETE FROM {name}.canary;\nINSERT INTO `t` VALUES (5);"
+        ),
     ] {
         let restore = Restore::new(server, laced(server, &db, &with), &db, &db).untrusted();
         let error = restore.refused().await;
@@ -87,7 +91,8 @@ async fn what_passes_reaches_nothing(server: &Mysql) {
         server.sql(&db, "CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
     }
     // A body may name what it likes; it runs as the account, whoever calls it.
-    let with = format!("DELIMITER ;;\nCREATE PROCEDURE `p`() BEGIN DELETE FROM {name}.canary; END ;;\nDELIMITER ;");
+    let with =
+        format!("DELIMITER ;;\nCREATE PROCEDURE `p`() BEGIN DELETE FROM {name}.canary; END ;;\nDELIMITER ;");
     let restore = Restore::new(server, laced(server, &db, &with), &db, &db).untrusted().disowned();
     restore.load().await.unwrap();
     let mut call = server.client("mariadb");
@@ -117,10 +122,15 @@ async fn an_upload_needs_a_user_who_can_make_accounts_or_has_the_target_alone() 
     let (db, other) = sample(&server);
     let (user, on, elsewhere) = (unique("u"), quoted(&db), quoted(&other));
     let sql = |sql: String| server.sql("mysql", &sql);
-    sql(format!("CREATE USER {user} IDENTIFIED BY 'x'; GRANT ALL ON {on}.* TO {user}; GRANT SELECT ON {elsewhere}.* TO {user}"));
+    sql(format!(
+        "CREATE USER {user} IDENTIFIED BY 'x'; GRANT ALL ON {on}.* TO {user}; GRANT SELECT ON {elsewhere}.* TO {user}"
+    ));
     let restore = Restore::of(&server, &db).as_user(&user, "x").untrusted();
     let survey = restore.survey().await;
-    assert!(survey.refusals.iter().any(|refusal| refusal.mend.starts_with("GRANT CREATE USER")), "{survey:?}");
+    assert!(
+        survey.refusals.iter().any(|refusal| refusal.mend.starts_with("GRANT CREATE USER")),
+        "{survey:?}"
+    );
     assert_eq!(restore.refused().await.kind(), ErrorKind::Denied);
     assert_eq!(server.sql(&db, "SELECT a FROM t"), "1", "nothing was touched");
 
@@ -135,7 +145,7 @@ async fn an_upload_needs_a_user_who_can_make_accounts_or_has_the_target_alone() 
     sql(format!("GRANT ALL ON {}.* TO {user} WITH GRANT OPTION", on.replace('_', "\\_")));
     assert_eq!(restore.survey().await.refusals, []);
     restore.load().await.unwrap();
-    assert!(accounts(&server).is_empty(), "nothing runs as it, so it is dropped");
+    assert_eq!(accounts(&server, &db), [""; 0], "nothing runs as it, so it is dropped");
     assert_eq!(server.sql(&db, "SELECT a FROM t"), "1");
 }
 
@@ -146,13 +156,29 @@ async fn an_upload_is_swapped_in_and_its_account_is_gone() {
     let restore = Restore::of(&server, &db).untrusted().by_swap();
     server.sql(&db, "DELETE FROM t");
     restore.load().await.unwrap();
-    assert!(accounts(&server).is_empty());
+    assert_eq!(accounts(&server, &restore.target.aside), [""; 0]);
     restore.swap().await.unwrap();
     assert_eq!(server.sql(&db, "SELECT a FROM t"), "1");
-    let failing = Restore::new(&server, laced(&server, &db, "CREATE USER x;"), &db, &db).untrusted().by_swap();
+    let failing =
+        Restore::new(&server, laced(&server, &db, "CREATE USER x;"), &db, &db).untrusted().by_swap();
     failing.refused().await;
+    assert_eq!(accounts(&server, &failing.target.aside), [""; 0], "a load that failed leaves none");
     failing.drop_aside().await;
-    assert!(accounts(&server).is_empty());
+    assert_eq!(accounts(&server, &failing.target.aside), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_scratch_server_takes_an_upload_without_whom_its_objects_ran_as() {
+    let server = Mysql::start();
+    server.create_database("source");
+    server.sample_schema("source");
+    let mut restore = Restore::new(&server, dump_of(&server, "source"), "source", "scratch").untrusted();
+    assert_eq!(restore.refused().await.kind(), ErrorKind::Invalid);
+    restore.target.scratch = true;
+    let loaded = restore.load().await.unwrap();
+    assert_eq!(Some(loaded.observed.fingerprint), restore.target.dump.fingerprint);
+    let definers = "SELECT DISTINCT definer LIKE 'respaldo\\_%' FROM information_schema.triggers";
+    assert_eq!(server.sql("mysql", &format!("{definers} WHERE trigger_schema = 'scratch'")), "1");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::support::{Restore, accounts, dump_of, has_database, is_mariadb, obser
 fn ruin(server: &Mysql, db: &str) {
     server.sql(
         db,
-        "DROP TABLE numbers; UPDATE big SET filler = 'ruined'; DROP VIEW view_1; DROP FUNCTION f_1; DROP EVENT ev;\
+        "DROP TABLE numbers; UPDATE big SET filler = 'ruined'; DROP VIEW a_view_of_views, view_1; DROP FUNCTION f_1; DROP EVENT ev;\
          DELETE FROM a_child; CREATE TABLE stray (id int PRIMARY KEY, FOREIGN KEY (id) REFERENCES parent (id));\
          CREATE VIEW stray_view AS SELECT 1; CREATE PROCEDURE stray_procedure() SELECT 1;\
          CREATE TRIGGER stray_trigger BEFORE INSERT ON big FOR EACH ROW SET NEW.filler = 'x';\
@@ -145,7 +145,6 @@ async fn a_server_that_dies_in_the_middle_is_told_so_and_a_second_load_repairs_t
 
     let again = Mysql::start();
     again.create_database("big");
-    again.load("big", &restore.dump[..restore.dump.len() / 2 / 1000 * 0]);
     again.sql("big", "CREATE TABLE t (half int); CREATE TABLE `left behind` (a int)");
     let second = Restore::new(&again, restore.dump.clone(), "big", "big");
     second.load().await.unwrap();
@@ -179,7 +178,7 @@ async fn an_upload_comes_back(server: &Mysql) {
     let loaded = restore.load().await.unwrap();
     assert_eq!(observed(&dump_of(server, &copy)).unwrap().fingerprint, loaded.observed.fingerprint);
     assert!(loaded.warnings.iter().any(|line| line.contains("run as the account respaldo_")), "{loaded:?}");
-    let account = accounts(server);
+    let account = accounts(server, &copy);
     assert_eq!(account.len(), 1, "{account:?}");
     // They run as the locked account, which can do nothing elsewhere.
     server.sql(&copy, "INSERT INTO empty_one VALUES (70)");
@@ -193,7 +192,7 @@ async fn an_upload_comes_back(server: &Mysql) {
     assert_eq!(server.sql("mysql", &definers), format!("{}@%", account[0]));
     // The same restore again finds its account.
     restore.load().await.unwrap();
-    assert_eq!(accounts(server), account);
+    assert_eq!(accounts(server, &copy), account);
     server.sql("mysql", &format!("DROP USER {}", account[0]));
 }
 

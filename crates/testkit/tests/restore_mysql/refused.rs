@@ -1,10 +1,11 @@
 //! What is found before anything is touched.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use respaldo_core::ErrorKind;
 use respaldo_core::engine::Toolbox;
-use respaldo_testkit::host::unique;
+use respaldo_testkit::host::{eventually, unique};
 use respaldo_testkit::mysql::{Mysql, quoted};
 
 use crate::support::{Restore, dump_of};
@@ -76,7 +77,10 @@ async fn a_user_who_lacks_privileges_is_told_which() {
     let restore = Restore::of(server, &db).as_user(&user, "x");
     let survey = restore.survey().await;
     let reason = &survey.refusals[0].reason;
-    assert_eq!(*reason, format!("the user lacks CREATE, DROP, ALTER, INDEX, LOCK TABLES, REFERENCES on {db}"));
+    assert_eq!(
+        *reason,
+        format!("the user lacks CREATE, DROP, ALTER, INDEX, LOCK TABLES, REFERENCES on {db}")
+    );
     sql(&format!("GRANT ALL ON {on}.* TO {user}"));
     let survey = restore.survey().await;
     assert!(survey.refusals.is_empty(), "{survey:?}");
@@ -94,35 +98,26 @@ async fn a_user_who_lacks_privileges_is_told_which() {
 
 #[tokio::test]
 async fn who_is_connected_is_listed_and_a_table_in_use_is_told_or_freed_by_force() {
-    let server = Mysql::start();
+    let server = Arc::new(Mysql::start());
     server.create_database("busy");
     server.sql("busy", "CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
     let mut restore = Restore::of(&server, "busy").by_swap();
     restore.load().await.unwrap();
-    let holder = std::thread::scope(|scope| {
-        let holder = scope.spawn(|| {
-            let mut client = server.client("mariadb");
-            client.args(["--database=busy", "--execute", "BEGIN; SELECT * FROM t; SELECT SLEEP(600)"]);
-            client.output().unwrap().status.success()
-        });
-        respaldo_testkit::host::eventually("it holds the table", std::time::Duration::from_secs(10), || {
-            let sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'";
-            server.sql("mysql", sql) == "1"
-        });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                runtime.block_on(async {
-                    let survey = restore.survey().await;
-                    assert_eq!(survey.connections.len(), 1, "{survey:?}");
-                    assert!(survey.connections[0].contains("root@127.0.0.1"), "{survey:?}");
-                    restore.target.options.force = true;
-                    restore.swap().await.unwrap();
-                });
-            });
-        });
-        holder.join().unwrap()
+    let holding = Arc::clone(&server);
+    let holder = std::thread::spawn(move || {
+        let mut client = holding.client("mariadb");
+        client.args(["--database=busy", "--execute", "BEGIN; SELECT * FROM t; SELECT SLEEP(600)"]);
+        client.output().unwrap().status.success()
     });
-    assert!(!holder, "its connection was ended");
+    eventually("it holds the table", Duration::from_secs(10), || {
+        let sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'";
+        server.sql("mysql", sql) == "1"
+    });
+    let survey = restore.survey().await;
+    assert_eq!(survey.connections.len(), 1, "{survey:?}");
+    assert!(survey.connections[0].contains("root@127.0.0.1"), "{survey:?}");
+    restore.target.options.force = true;
+    restore.swap().await.unwrap();
+    assert!(!holder.join().unwrap(), "its connection was ended");
     assert_eq!(server.sql("busy", "SELECT a FROM t"), "1");
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use respaldo_core::engine::mysql::{DumpObserver, Mysql as Engine};
 use respaldo_core::engine::observe::Observer;
 use respaldo_core::engine::{
-    Dump, DumpFacts, JobLog, Loaded, Meter, Observed, ResolvedLogin, Restorer, Source, Survey, Target, Toolbox,
+    Dump, DumpFacts, JobLog, Loaded, Meter, Observed, ResolvedLogin, Restorer, Source, Survey, Target,
+    Toolbox,
 };
 use respaldo_core::model::{BackupKind, DumpFormat, EngineKind, Ownership, RestoreMode, RestoreOptions};
 use respaldo_core::ports::{Clock, SecretString};
@@ -161,8 +162,10 @@ pub(crate) fn has_database(server: &Mysql, name: &str) -> bool {
     server.sql("mysql", &sql) == "1"
 }
 
-/// How many accounts of loads are on the server.
-pub(crate) fn accounts(server: &Mysql) -> Vec<String> {
-    let sql = "SELECT user FROM mysql.user WHERE user LIKE 'respaldo\\_%' ORDER BY user";
-    server.sql("mysql", sql).lines().map(str::to_owned).collect()
+/// The accounts of loads that may touch this database.
+pub(crate) fn accounts(server: &Mysql, database: &str) -> Vec<String> {
+    let sql = format!(
+        "SELECT user FROM mysql.db WHERE user LIKE 'respaldo\\_%' AND REPLACE(db, '\\\\', '') = '{database}'"
+    );
+    server.sql("mysql", &sql).lines().map(str::to_owned).collect()
 }

@@ -128,7 +128,10 @@ async fn a_swap_that_stopped_at_any_rename_is_finished_by_its_next_try() {
         let (aside, kept) = (&restore.target.aside, &restore.target.kept);
         server.sql(&db, "INSERT INTO tree VALUES (3, 2)");
         let mark = "COMMENT='Respaldo: marks a swap that was done; holds nothing'";
-        server.sql("mysql", &format!("CREATE DATABASE {kept}; CREATE TABLE {aside}.{aside} (nothing int) {mark}"));
+        server.sql(
+            "mysql",
+            &format!("CREATE DATABASE {kept}; CREATE TABLE {aside}.{aside} (nothing int) {mark}"),
+        );
         let out = tables.iter().map(|table| format!("RENAME TABLE {db}.`{table}` TO {kept}.`{table}`;"));
         let marked = std::iter::once(format!("RENAME TABLE {aside}.{aside} TO {kept}.{aside};"));
         let back = tables.iter().map(|table| format!("RENAME TABLE {aside}.`{table}` TO {db}.`{table}`;"));
@@ -158,7 +161,10 @@ async fn what_cannot_be_moved_is_found_before_or_after_the_load_and_nothing_is_c
         let restore = Restore::of(server, &db).by_swap();
         let survey = restore.survey().await;
         assert_eq!(survey.modes, [RestoreMode::InPlace]);
-        assert!(survey.refusals[0].reason.contains("a swap is not possible: the target holds 1 "), "{survey:?}");
+        assert!(
+            survey.refusals[0].reason.contains("a swap is not possible: the target holds 1 "),
+            "{survey:?}"
+        );
         server.sql(&db, undo);
         let survey = restore.survey().await;
         assert_eq!((survey.modes.len(), survey.refusals.len()), (2, 0), "{make}");
@@ -176,7 +182,10 @@ async fn what_cannot_be_moved_is_found_before_or_after_the_load_and_nothing_is_c
 async fn a_target_that_other_databases_refer_to_is_restored_in_place_only() {
     let server = Mysql::shared();
     let (db, other) = (plain(server), server.fresh_database("other"));
-    server.sql(&other, &format!("CREATE TABLE t (a int, FOREIGN KEY (a) REFERENCES {db}.a (id)); INSERT INTO t VALUES (1)"));
+    server.sql(
+        &other,
+        &format!("CREATE TABLE t (a int, FOREIGN KEY (a) REFERENCES {db}.a (id)); INSERT INTO t VALUES (1)"),
+    );
     let restore = Restore::of(server, &db).by_swap();
     let survey = restore.survey().await;
     assert_eq!(survey.modes, [RestoreMode::InPlace]);

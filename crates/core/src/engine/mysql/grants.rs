@@ -58,9 +58,12 @@ pub(super) fn has_roles(grants: &[String]) -> bool {
 pub(super) fn only_on(grants: &[String], databases: &[&str]) -> bool {
     let nothing = |privileges: &str| privileges.trim() == "USAGE";
     let exactly = |object: &str, database: &str| {
-        let plain = object.replace("\\_", "_").replace("\\%", "%");
-        let wildcard = object.replace("\\_", "").replace("\\%", "").contains(['_', '%']);
-        !wildcard && plain == format!("`{}`.*", database.replace('`', "``"))
+        // Clients print a backslash as two.
+        let object = object.replace("\\\\", "\\");
+        let literal = object.replace("\\_", "").replace("\\%", "");
+        !literal.contains(['_', '%'])
+            && object.replace("\\_", "_").replace("\\%", "%")
+                == format!("`{}`.*", database.replace('`', "``"))
     };
     !has_roles(grants)
         && grants.iter().filter_map(|line| read(line)).all(|(privileges, object)| {
@@ -177,6 +180,22 @@ mod tests {
         let mut again = lines("TRIGGER ON `shop`.*").to_vec();
         again.push("GRANT TRIGGER ON `shop`.* TO `u`@`%`".to_owned());
         assert!(check(&again, "shop").is_ok());
+    }
+
+    #[test]
+    fn only_a_grant_that_is_no_pattern_keeps_a_user_to_its_database() {
+        let only = |grant: &str| {
+            let lines = ["GRANT USAGE ON *.* TO `u`@`%`".to_owned(), grant.to_owned()];
+            only_on(&lines, &["my_shop", "aside"])
+        };
+        assert!(only("GRANT ALL PRIVILEGES ON `my\\\\_shop`.* TO `u`@`%`"));
+        assert!(only("GRANT ALL PRIVILEGES ON `aside`.* TO `u`@`%`"));
+        for wider in
+            ["`my_shop`.*", "`my%`.*", "*.*", "`other`.*", "`other`.`t`", "`my\\\\_shop`.`t` , `x`.*"]
+        {
+            assert!(!only(&format!("GRANT SELECT ON {wider} TO `u`@`%`")), "{wider}");
+        }
+        assert!(!only("GRANT `role` TO `u`@`%`"));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) enum Loader {
     /// The registered login.
     Login,
     /// An account of the load's own.
-    Limited(Source),
+    Limited(Box<Source>),
 }
 
 /// Whether a dump of unknown origin can be kept to its target here; else what stands in the way.
@@ -58,7 +58,7 @@ fn may_make(state: &State, target: &Target) -> bool {
     let grants = &state.grants;
     grants::has_roles(grants)
         || grants::holds_everywhere(grants, &["CREATE USER"])
-            && grants::may_grant(grants, target.database_name())
+            && grants::may_grant(grants, super::into(target))
 }
 
 /// Makes what is needed to load into that database.
@@ -87,14 +87,14 @@ pub(super) async fn prepare(session: &Session<'_>, into: &str) -> Result<Loader>
         .mode(0o700)
         .create(&staging)
         .map_err(|e| Error::new(ErrorKind::Storage, OPERATION, e.to_string()))?;
-    Ok(Loader::Limited(Source {
+    Ok(Loader::Limited(Box::new(Source {
         settings: target.at.settings.clone(),
         login: ResolvedLogin { username: Some(name), password: Some(SecretString::from(password)) },
         toolbox: std::sync::Arc::clone(&target.at.toolbox),
         staging,
         sqlite_roots: vec![],
         log: target.at.log.clone(),
-    }))
+    })))
 }
 
 /// Drops the account, or locks it where something runs as it; then says so.
@@ -116,6 +116,22 @@ pub(super) async fn close(session: &Session<'_>, loader: &Loader, into: &str) ->
         "{} of the dump run as the account {name}, which may touch nothing but {into} and is locked: do not drop it",
         left.join(", ")
     )))
+}
+
+/// Closes it behind a load that failed, whose error says more than what goes wrong now: the next try drops what
+/// stays.
+pub(super) async fn give_up(session: &mut Session<'_>, loader: &Loader, into: &str) {
+    if matches!(loader, Loader::Login) {
+        return;
+    }
+    let closed = match session.refresh().await {
+        Ok(()) => close(session, loader, into).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = closed {
+        let line = format!("the account {} stays until the restore is tried again: {error}", name(into));
+        session.target.at.log.warn(line);
+    }
 }
 
 /// Drops the account, if one can have been made.

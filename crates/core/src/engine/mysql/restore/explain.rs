@@ -14,7 +14,11 @@ const LIMITED: &str = "the dump is not one of this installation's, so it is load
 /// A phrase of a client or server that means something else, or needs another mend, than in a dump. The
 /// first one counts.
 const KNOWN: [(&str, ErrorKind, &str); 15] = [
-    ("binary logging is enabled", ErrorKind::Denied, "SET GLOBAL log_bin_trust_function_creators = 1 on the server"),
+    (
+        "binary logging is enabled",
+        ErrorKind::Denied,
+        "SET GLOBAL log_bin_trust_function_creators = 1 on the server",
+    ),
     ("SET USER privilege", ErrorKind::Denied, DEFINER),
     ("SET_USER_ID privilege", ErrorKind::Denied, DEFINER),
     ("SET_ANY_DEFINER", ErrorKind::Denied, DEFINER),
@@ -72,7 +76,10 @@ mod tests {
     fn what_a_restore_does_not_know_better_is_explained_as_ever() {
         let error = explained("ERROR 2013 (HY000): Lost connection to MySQL server during query", false);
         assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
-        let error = explained("ERROR 1153 (08S01) at line 4: Got a packet bigger than 'max_allowed_packet' bytes", false);
+        let error = explained(
+            "ERROR 1153 (08S01) at line 4: Got a packet bigger than 'max_allowed_packet' bytes",
+            false,
+        );
         assert!(error.mend().unwrap().contains("max_allowed_packet"), "{error}");
     }
 }

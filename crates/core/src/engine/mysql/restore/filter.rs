@@ -54,7 +54,6 @@ impl DumpFilter {
                     self.lexer.set_escapes(escapes);
                 }
                 self.judge(out)?;
-                self.passing = false;
             }
             Item::Comment => out.append(&mut self.held),
             Item::Insert => {
@@ -63,6 +62,7 @@ impl DumpFilter {
                 self.rows = Rows::default();
             }
         }
+        self.passing = false;
         Ok(())
     }
 
@@ -109,6 +109,9 @@ impl Filter for DumpFilter {
             if let Some(item) = item {
                 self.item(item, out)?;
             } else if self.held.len() > HELD {
+                if self.rules.strict && !self.passing && !statement::tells_enough(&self.held) {
+                    return Err(refused(&self.held, "a long text that says little"));
+                }
                 self.judge(out)?;
                 self.passing = true;
             }
@@ -127,7 +130,8 @@ impl Filter for DumpFilter {
 
 fn refused(statement: &[u8], reason: &str) -> Error {
     let start: String = readable(&statement[..statement.len().min(200)]).trim().chars().take(60).collect();
-    let message = format!("the dump holds what no backup of one database does: {reason} in {}", one_line(&start));
+    let message =
+        format!("the dump holds what no backup of one database does: {reason} in {}", one_line(&start));
     Error::new(ErrorKind::Invalid, "read the dump", message).with_mend(
         "this installation did not make the dump; look at the file, and dump again without what is named, or load \
          it yourself if you trust it",
@@ -172,5 +176,117 @@ impl Rows {
             self.last = byte;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DUMP: &[u8] = br"/*M!999999\- enable the sandbox mode */ 
+-- MariaDB dump 10.19  Distrib 10.11.19-MariaDB
+/*!40101 SET NAMES utf8mb4 */;
+DROP TABLE IF EXISTS `t`;
+CREATE TABLE `t` (`a` int DEFAULT 1, `b;--` text COMMENT 'it''s; DEFINER=`x`@`y`');
+LOCK TABLES `t` WRITE;
+INSERT INTO `t` VALUES (1,'a;\'b'),(-2.5e10,_binary 'x'),(NULL,0xFF);
+UNLOCK TABLES;
+DELIMITER ;;
+/*!50003 CREATE*/ /*!50017 DEFINER=`root`@`localhost`*/ /*!50003 TRIGGER `x` BEFORE INSERT ON `t`
+FOR EACH ROW BEGIN -- it's; DROP DATABASE x
+SET NEW.a = 2; END */;;
+DELIMITER ;
+ALTER DATABASE `old` CHARACTER SET latin1 COLLATE latin1_swedish_ci ;
+-- Dump completed
+";
+
+    fn filtered(dump: &[u8], cuts: &[usize], rules: Rules) -> Result<Vec<u8>> {
+        let (mut filter, mut out, mut at) = (DumpFilter::new(rules), Vec::new(), 0);
+        for cut in cuts.iter().chain([&dump.len()]) {
+            let to = (*cut).clamp(at, dump.len());
+            filter.pass(&dump[at..to], &mut out)?;
+            at = to;
+        }
+        filter.end(&mut out)?;
+        Ok(out)
+    }
+
+    fn rules(strict: bool, disown: bool) -> Rules {
+        Rules { into: "new".to_owned(), strict, disown }
+    }
+
+    #[test]
+    fn what_a_dump_tool_wrote_passes_but_for_names_and_owners() {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let renamed = text(DUMP).replace("ALTER DATABASE `old`", "ALTER DATABASE `new`");
+        assert_eq!(text(&filtered(DUMP, &[], rules(false, false)).unwrap()), renamed);
+        let disowned = renamed.replace("DEFINER=`root`@`localhost`*/", "*/");
+        assert_eq!(text(&filtered(DUMP, &[], rules(true, true)).unwrap()), disowned);
+        assert!(filtered(DUMP, &[], rules(true, false)).unwrap_err().message().contains("DEFINER"));
+    }
+
+    #[test]
+    fn a_statement_of_any_length_is_held_back_in_part_only() {
+        let mut dump = b"CREATE DEFINER=`a`@`b` PROCEDURE `p`() SELECT '".to_vec();
+        dump.resize(3 << 20, b'x');
+        dump.extend_from_slice(b"';\n");
+        let mut filter = DumpFilter::new(rules(true, true));
+        let mut out = Vec::new();
+        for piece in dump.chunks(CHUNK) {
+            filter.pass(piece, &mut out).unwrap();
+            assert!(filter.held.len() <= HELD + CHUNK);
+        }
+        filter.end(&mut out).unwrap();
+        assert!(out.starts_with(b"CREATE  PROCEDURE `p`()") && out.ends_with(b"xx';\n"));
+        assert_eq!(out.len(), dump.len() - "DEFINER=`a`@`b`".len());
+    }
+    const CHUNK: usize = 10_000;
+
+    #[test]
+    fn nothing_hides_behind_a_long_comment_or_blank_or_name() {
+        let long = "x".repeat(HELD + CHUNK);
+        for start in [
+            format!("/* {long} */\nDROP DATABASE x;\n"),
+            format!("/* {long} CREATE TABLE t (a int) */ DROP DATABASE x;\n"),
+            format!("-- {long}\nDROP DATABASE x;\n"),
+            format!("{}DROP DATABASE x;\n", long.replace('x', " ")),
+            format!("CREATE {} DATABASE x;\n", long.replace('x', " ")),
+            format!("CREATE /* {long} */ DATABASE x;\n"),
+            format!("CREATE DEFINER='{long}' USER x;\n"),
+            format!("SET @a = '{long}', GLOBAL x = 1;\n"),
+            format!("CREATE TABLE t (a text DEFAULT '{long}');\nDROP DATABASE x;\n"),
+        ] {
+            for cut in [1, HELD - 1, HELD + 1, HELD + CHUNK] {
+                assert!(filtered(start.as_bytes(), &[cut], rules(true, true)).is_err(), "{}", &start[..30]);
+            }
+        }
+    }
+
+    #[test]
+    fn values_alone_pass_in_an_insert() {
+        for row in ["1 /* ' */", "(SELECT 1)", "SLEEP(1)", "1 -- '\n", "1 # x\n", "@@version", "1;2"] {
+            let dump = format!("INSERT INTO `t` VALUES ({row});\n");
+            assert!(filtered(dump.as_bytes(), &[], rules(true, false)).is_err(), "{row}");
+        }
+        for row in ["-1", "1e-5", "'--'", "'a\\'/*'", "NULL,0x00,b'1',_utf8mb4 'x'", "\"#\""] {
+            let dump = format!("INSERT INTO `t` VALUES ({row}),({row});\n");
+            assert_eq!(filtered(dump.as_bytes(), &[], rules(true, false)).unwrap(), dump.as_bytes(), "{row}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_dump_may_be_cut_anywhere(mut cuts in prop::collection::vec(0..DUMP.len(), 0..20)) {
+            cuts.sort_unstable();
+            let whole = filtered(DUMP, &[], rules(true, true)).unwrap();
+            prop_assert_eq!(filtered(DUMP, &cuts, rules(true, true)).unwrap(), whole);
+        }
+
+        #[test]
+        fn any_bytes_are_passed_or_refused_without_a_panic(bytes: Vec<u8>, strict: bool) {
+            let _result = filtered(&bytes, &[], rules(strict, true));
+        }
     }
 }

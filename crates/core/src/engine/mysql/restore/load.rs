@@ -1,5 +1,7 @@
 //! Loading a dump.
 
+use std::sync::atomic::Ordering;
+
 use super::account::{self, Loader};
 use super::filter::{DumpFilter, Rules};
 use super::session::{self, Session};
@@ -8,6 +10,7 @@ use super::{explain, swap};
 use crate::engine::feed::{Feed, feed};
 use crate::engine::mysql::{DumpObserver, names};
 use crate::engine::process::Invocation;
+use crate::engine::wording::grouped;
 use crate::engine::{Dump, Loaded, Observed};
 use crate::fingerprint::Fingerprint;
 use crate::model::{Ownership, RestoreMode};
@@ -24,26 +27,30 @@ pub(super) async fn load(session: &mut Session<'_>, dump: Dump) -> Result<Loaded
         return Err(Error::invalid("tables", message).with_mend("leave tables out"));
     }
     session.loader()?;
-    let swaps = target.options.mode == RestoreMode::Swap;
-    let into = if swaps { target.aside.as_str() } else { target.database_name() };
+    let into = super::into(target);
     let loader = account::prepare(session, into).await?;
+    let loaded = load_as(session, &loader, into, dump).await;
+    if loaded.is_err() {
+        account::give_up(session, &loader, into).await;
+    }
+    loaded
+}
+
+async fn load_as(session: &mut Session<'_>, loader: &Loader, into: &str, dump: Dump) -> Result<Loaded> {
+    let swaps = session.target.options.mode == RestoreMode::Swap;
     if swaps {
         make_aside(session).await?;
     } else {
         empty_target(session).await?;
     }
-    let outcome = run(session, &loader, into, dump).await;
-    let looked = session.refresh().await;
-    // A load that failed says more than what failed after it.
-    let observed = outcome?;
-    looked?;
-    let mut loaded = Loaded { observed, warnings: vec![] };
-    check_tables(session, into, &loaded.observed.fingerprint)?;
+    let observed = run(session, loader, into, dump).await?;
+    session.refresh().await?;
+    check_tables(session, into, &observed.fingerprint)?;
     if swaps {
         refuse_bound(session).await?;
     }
-    loaded.warnings.extend(account::close(session, &loader, into).await?);
-    Ok(loaded)
+    let warnings = account::close(session, loader, into).await?.into_iter().collect();
+    Ok(Loaded { observed, warnings })
 }
 
 /// The aside database, empty, as the target would be made.
@@ -51,8 +58,7 @@ async fn make_aside(session: &Session<'_>) -> Result<()> {
     let target = session.target;
     let defaults = session.state.schema(target.database_name()).map(Schema::defaults).unwrap_or_default();
     let aside = quoted(&target.aside);
-    let orders =
-        [format!("DROP DATABASE IF EXISTS {aside}"), format!("CREATE DATABASE {aside} {defaults}")];
+    let orders = [format!("DROP DATABASE IF EXISTS {aside}"), format!("CREATE DATABASE {aside} {defaults}")];
     session.order("make a database aside", &orders).await
 }
 
@@ -93,7 +99,7 @@ async fn run(session: &Session<'_>, loader: &Loader, into: &str, dump: Dump) -> 
     let target = session.target;
     let (source, limited) = match loader {
         Loader::Login => (&target.at, !target.dump.trusted),
-        Loader::Limited(source) => (source, true),
+        Loader::Limited(source) => (source.as_ref(), true),
     };
     let mut database = std::ffi::OsString::from("--database=");
     database.push(into);
@@ -102,15 +108,33 @@ async fn run(session: &Session<'_>, loader: &Loader, into: &str, dump: Dump) -> 
     if session.loader_has_sandbox().await? {
         invocation = invocation.arg("--sandbox");
     }
+    let observer = DumpObserver::new();
+    let longest = observer.longest_statement();
     let child = invocation.start(source.login.redactor(), Some(target.at.log.clone()))?;
     let fed = Feed {
         dump,
         most: target.dump.raw_bytes,
-        observer: Box::new(DumpObserver::new()),
+        observer: Box::new(observer),
         filter: filter(session, into),
         meter: std::sync::Arc::clone(&target.meter),
     };
-    feed(child, fed, |ended| explain::ended("load the dump", &ended, limited)).await
+    let max_packet = session.state.max_packet;
+    feed(child, fed, |ended| match longest.load(Ordering::Relaxed) {
+        // Such a server hangs up while the client still sends, which then knows no reason.
+        bytes if bytes >= max_packet => too_long(bytes, max_packet),
+        _ => explain::ended("load the dump", &ended, limited),
+    })
+    .await
+}
+
+fn too_long(bytes: u64, max_packet: u64) -> Error {
+    let message = format!(
+        "the dump has a statement of {} bytes, and this server accepts {}",
+        grouped(bytes),
+        grouped(max_packet)
+    );
+    Error::new(ErrorKind::Config, "load the dump", message)
+        .with_mend("raise the server's max_allowed_packet above that, up to 1G")
 }
 
 /// None where the dump can go in as it is, which spares reading it twice.
@@ -148,8 +172,8 @@ async fn refuse_bound(session: &Session<'_>) -> Result<()> {
     if bound.is_empty() {
         return Ok(());
     }
-    account::discard(session, aside).await?;
     swap::drop(session, aside).await?;
-    let message = format!("the dump holds {}, which cannot be swapped in; nothing was changed", bound.join(", "));
+    let message =
+        format!("the dump holds {}, which cannot be swapped in; nothing was changed", bound.join(", "));
     Err(Error::conflict("load the dump", message).with_mend("restore with mode in_place"))
 }

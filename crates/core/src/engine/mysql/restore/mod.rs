@@ -30,6 +30,7 @@ use self::session::Session;
 use super::Mysql;
 use crate::engine::process::{Child, Ended};
 use crate::engine::{Dump, Loaded, Restorer, Survey, Target};
+use crate::model::RestoreMode;
 use crate::{Error, Result};
 
 #[async_trait]
@@ -86,6 +87,14 @@ fn check_names(target: &Target) -> Result<()> {
         return Err(Error::internal("restore", format!("these names cannot be used: {lower:?}")));
     }
     Ok(())
+}
+
+/// The database that the dump is loaded into.
+fn into(target: &Target) -> &str {
+    match target.options.mode {
+        RestoreMode::Swap => &target.aside,
+        RestoreMode::InPlace => target.database_name(),
+    }
 }
 
 /// Gives a child its whole input and waits for its end.

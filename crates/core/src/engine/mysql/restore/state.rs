@@ -15,6 +15,8 @@ pub(super) struct State {
     pub(super) family: Family,
     pub(super) series: Series,
     pub(super) encrypted: bool,
+    /// The longest statement that it accepts, in bytes.
+    pub(super) max_packet: u64,
     /// Names that differ in case only are the same name.
     pub(super) folds_case: bool,
     pub(super) grants: Vec<String>,
@@ -110,7 +112,7 @@ pub(super) fn question(names: [&str; 3]) -> String {
     let all = names.map(text).join(", ");
     format!(
         "SET SESSION sql_mode = '';\
-         SELECT 'server', VERSION(), HEX(@@version_comment), @@lower_case_table_names;\
+         SELECT 'server', VERSION(), HEX(@@version_comment), @@lower_case_table_names, @@max_allowed_packet;\
          SHOW SESSION STATUS LIKE 'Ssl_cipher';\
          SELECT 'schema', HEX(schema_name), default_character_set_name, default_collation_name \
            FROM information_schema.schemata WHERE schema_name IN ({all});\
@@ -144,6 +146,7 @@ pub(super) fn read(answer: &str, names: [&str; 3]) -> Option<State> {
         series: tools::series(version)?,
         encrypted: of("Ssl_cipher").any(|row| row.first().is_some_and(|cipher| !cipher.is_empty())),
         folds_case: *server.get(2)? != "0",
+        max_packet: server.get(3)?.parse().ok()?,
         grants: answer.lines().filter(|line| is_grant(line)).map(str::to_owned).collect(),
         connections: vec![],
         inbound: vec![],
@@ -180,7 +183,7 @@ pub(super) fn read(answer: &str, names: [&str; 3]) -> Option<State> {
         let seconds = row.get(5)?;
         connections.push((id, format!("{id}: {user}@{host}, {command} for {seconds} s")));
     }
-    Some(State { inbound, connections, ..state })
+    Some(State { connections, inbound, ..state })
 }
 
 fn is_grant(line: &str) -> bool {
@@ -224,7 +227,7 @@ mod tests {
     fn an_answer_is_read_and_databases_that_only_look_alike_are_left_out() {
         let hex = |name: &str| hex::encode_upper(name);
         let answer = format!(
-            "server\t10.11.6-MariaDB\t{}\t0\nSsl_cipher\t\nschema\t{}\tutf8mb4\tutf8mb4_bin\n\
+            "server\t10.11.6-MariaDB\t{}\t0\t16777216\nSsl_cipher\t\nschema\t{}\tutf8mb4\tutf8mb4_bin\n\
              schema\t{}\tlatin1\tlatin1_bin\ntable\t{}\t{}\tBASE TABLE\tInnoDB\t\t16384\n\
              table\t{}\t{}\tBASE TABLE\tInnoDB\t\t16384\nGRANT USAGE ON *.* TO `x`@`%`\n",
             hex("Debian"),
@@ -238,7 +241,10 @@ mod tests {
         let state = read(&answer, ["shop", "aside", "kept"]).unwrap();
         let shop = state.schema("shop").unwrap();
         assert_eq!((shop.tables.len(), shop.tables[0].name.as_str(), shop.bytes()), (1, "a\tb", 16_384));
-        assert_eq!((shop.defaults().as_str(), state.grants.len()), ("CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", 1));
+        assert_eq!(
+            (shop.defaults().as_str(), state.grants.len()),
+            ("CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", 1)
+        );
         assert!(state.schema("Shop").is_none() && state.schema("kept").is_none());
         assert!(read("HTTP/1.1 400 Bad Request", ["a", "b", "c"]).is_none());
     }

@@ -50,8 +50,18 @@ const KINDS: [&str; 8] =
     ["TABLE", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "PACKAGE"];
 /// What may stand between `CREATE` and the kind, beside whom it runs as.
 const BEFORE_KIND: [&str; 12] = [
-    "OR", "REPLACE", "ALGORITHM", "UNDEFINED", "MERGE", "TEMPTABLE", "SQL", "SECURITY", "INVOKER", "DEFINER",
-    "AGGREGATE", "TEMPORARY",
+    "OR",
+    "REPLACE",
+    "ALGORITHM",
+    "UNDEFINED",
+    "MERGE",
+    "TEMPTABLE",
+    "SQL",
+    "SECURITY",
+    "INVOKER",
+    "DEFINER",
+    "AGGREGATE",
+    "TEMPORARY",
 ];
 /// Engines whose tables lie elsewhere.
 const FOREIGN_ENGINES: [&str; 5] = ["FEDERATED", "FEDERATEDX", "CONNECT", "SPIDER", "S3"];
@@ -65,6 +75,14 @@ pub(super) fn check(statement: &[u8], rules: &Rules) -> Result<(), String> {
         check_tokens(tokens, rules)?;
     }
     Ok(())
+}
+
+/// Whether the beginning of a long statement may stand for all of it: dump tools make long objects, with long
+/// bodies, and no long comments.
+pub(super) fn tells_enough(beginning: &[u8]) -> bool {
+    let tokens = tokens(beginning);
+    let told: usize = tokens.iter().map(|token| token.span.len()).sum();
+    tokens.first().is_some_and(|verb| verb.is("CREATE")) && told >= beginning.len() / 2
 }
 
 fn check_tokens(tokens: &[Token], rules: &Rules) -> Result<(), String> {
@@ -130,7 +148,7 @@ fn check_create(tokens: &[Token], rules: &Rules) -> Result<(), String> {
             break;
         }
     }
-    let Some(kind) = tokens.get(at) else { return Ok(()) };
+    let Some(kind) = tokens.get(at) else { return Err("CREATE of nothing".to_owned()) };
     if !KINDS.iter().any(|word| kind.is(word)) {
         return Err(format!("CREATE {}", word_of(kind)));
     }
@@ -146,11 +164,15 @@ fn check_create(tokens: &[Token], rules: &Rules) -> Result<(), String> {
 
 fn check_table(tokens: &[Token]) -> Result<(), String> {
     for (at, token) in tokens.iter().enumerate() {
-        if token.is("DIRECTORY") && tokens[..at].last().is_some_and(|before| before.is("DATA") || before.is("INDEX")) {
+        if token.is("DIRECTORY")
+            && tokens[..at].last().is_some_and(|before| before.is("DATA") || before.is("INDEX"))
+        {
             return Err("a table in a folder of its own".to_owned());
         }
         let value = tokens[at + 1..].iter().find(|next| !next.is_mark(b'='));
-        if token.is("ENGINE") && value.is_some_and(|value| FOREIGN_ENGINES.iter().any(|engine| value.is(engine))) {
+        if token.is("ENGINE")
+            && value.is_some_and(|value| FOREIGN_ENGINES.iter().any(|engine| value.is(engine)))
+        {
             return Err("a table that lies elsewhere".to_owned());
         }
     }
@@ -243,13 +265,9 @@ fn alter_database(tokens: &[Token], rules: &Rules) -> Option<Change> {
 /// Behind the account that begins at `at`: `user@host`, `user`, or `CURRENT_USER()`.
 fn end_of_account(tokens: &[Token], at: usize) -> usize {
     let marked = |at: usize, mark: u8| tokens.get(at).is_some_and(|token| token.is_mark(mark));
-    if marked(at + 1, b'@') && tokens.get(at + 2).is_some_and(Token::is_text) {
-        at + 3
-    } else if marked(at + 1, b'(') && marked(at + 2, b')') {
-        at + 3
-    } else {
-        (at + 1).min(tokens.len())
-    }
+    let with_host = marked(at + 1, b'@') && tokens.get(at + 2).is_some_and(Token::is_text);
+    let called = marked(at + 1, b'(') && marked(at + 2, b')');
+    if with_host || called { at + 3 } else { (at + 1).min(tokens.len()) }
 }
 
 /// Cuts a statement, with what stands before it, into tokens. A `DELIMITER` line before it is left out.
@@ -318,9 +336,7 @@ impl<'a> Scan<'a> {
                 self.conditional += 1;
                 return self.skip(4 + digits(after));
             }
-            [b'/', b'*', after @ ..] => {
-                memchr::memmem::find(after, b"*/").map_or(rest.len(), |end| end + 4)
-            }
+            [b'/', b'*', after @ ..] => memchr::memmem::find(after, b"*/").map_or(rest.len(), |end| end + 4),
             [b'*', b'/', ..] if self.conditional > 0 => {
                 self.conditional -= 1;
                 2

@@ -10,7 +10,8 @@ use crate::engine::{Present, Refusal, Survey, Target};
 use crate::model::RestoreMode;
 
 /// Without these no table can be restored.
-const NEEDED: [&str; 8] = ["SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "LOCK TABLES", "REFERENCES"];
+const NEEDED: [&str; 8] =
+    ["SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "LOCK TABLES", "REFERENCES"];
 /// Without these some kinds of objects cannot.
 const FOR_SOME: [&str; 5] = ["CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EVENT", "TRIGGER"];
 /// Any of these lets a user make objects that run as others.
@@ -84,7 +85,10 @@ fn against_swap(state: &State, target: &Target) -> Vec<String> {
     let mut against = Vec::new();
     let bound = state.schema(target.database_name()).map(super::state::Schema::bound).unwrap_or_default();
     if !bound.is_empty() {
-        against.push(format!("the target holds {}, which cannot be moved to another database", bound.join(", ")));
+        against.push(format!(
+            "the target holds {}, which cannot be moved to another database",
+            bound.join(", ")
+        ));
     }
     if !state.inbound.is_empty() {
         against.push(format!(
@@ -102,7 +106,7 @@ fn against_swap(state: &State, target: &Target) -> Vec<String> {
 }
 
 /// MySQL since 8.0 and MariaDB since 10.6 finish or undo the whole statement after a crash, the former for
-/// InnoDB only.
+/// `InnoDB` only.
 fn rename_is_atomic(state: &State, target: &Target) -> bool {
     let transactional = || {
         let tables = state.schema(target.database_name()).into_iter().flat_map(super::state::Schema::movable);

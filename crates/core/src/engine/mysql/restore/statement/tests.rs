@@ -11,7 +11,12 @@ fn refusal(statement: &str) -> Option<String> {
 fn changed(statement: &str) -> String {
     match change(statement.as_bytes(), &rules(true)) {
         Some(Change { span, to }) => {
-            format!("{}{}{}", &statement[..span.start], String::from_utf8(to).unwrap(), &statement[span.end..])
+            format!(
+                "{}{}{}",
+                &statement[..span.start],
+                String::from_utf8(to).unwrap(),
+                &statement[span.end..]
+            )
         }
         None => statement.to_owned(),
     }
@@ -86,7 +91,10 @@ fn what_no_dump_of_one_database_needs_is_refused() {
 fn whom_an_object_runs_as_is_left_out_in_every_form() {
     let cases = [
         ("CREATE DEFINER=`a`@`%` PROCEDURE `p`() SELECT 1", "CREATE  PROCEDURE `p`() SELECT 1"),
-        ("/*!50106 CREATE*/ /*!50117 DEFINER=`a``b`@`localhost`*/ /*!50106 EVENT e", "/*!50106 CREATE*/ /*!50117 */ /*!50106 EVENT e"),
+        (
+            "/*!50106 CREATE*/ /*!50117 DEFINER=`a``b`@`localhost`*/ /*!50106 EVENT e",
+            "/*!50106 CREATE*/ /*!50117 */ /*!50106 EVENT e",
+        ),
         (
             "/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013 DEFINER='a'@localhost SQL SECURITY DEFINER */\n/*!50001 VIEW",
             "/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013  SQL SECURITY DEFINER */\n/*!50001 VIEW",
@@ -94,7 +102,10 @@ fn whom_an_object_runs_as_is_left_out_in_every_form() {
         ("CREATE DEFINER=role FUNCTION f()", "CREATE  FUNCTION f()"),
         ("CREATE DEFINER=CURRENT_USER() FUNCTION f()", "CREATE  FUNCTION f()"),
         ("CREATE TABLE t (definer int)", "CREATE TABLE t (definer int)"),
-        ("CREATE PROCEDURE p() CREATE DEFINER=a VIEW v AS SELECT 1", "CREATE PROCEDURE p() CREATE DEFINER=a VIEW v AS SELECT 1"),
+        (
+            "CREATE PROCEDURE p() CREATE DEFINER=a VIEW v AS SELECT 1",
+            "CREATE PROCEDURE p() CREATE DEFINER=a VIEW v AS SELECT 1",
+        ),
     ];
     for (statement, wanted) in cases {
         assert_eq!(changed(statement), wanted);
@@ -103,7 +114,10 @@ fn whom_an_object_runs_as_is_left_out_in_every_form() {
 
 #[test]
 fn a_database_that_is_altered_is_the_one_that_is_loaded_into() {
-    assert_eq!(changed("ALTER DATABASE `o``d` CHARACTER SET x;"), "ALTER DATABASE `new``db` CHARACTER SET x;");
+    assert_eq!(
+        changed("ALTER DATABASE `o``d` CHARACTER SET x;"),
+        "ALTER DATABASE `new``db` CHARACTER SET x;"
+    );
     assert_eq!(changed("ALTER DATABASE CHARACTER SET x;"), "ALTER DATABASE CHARACTER SET x;");
     assert_eq!(changed("ALTER TABLE `t` DISABLE KEYS;"), "ALTER TABLE `t` DISABLE KEYS;");
 }
