@@ -7,8 +7,8 @@ use std::sync::Arc;
 use respaldo_core::engine::mysql::{DumpObserver, Mysql as Engine};
 use respaldo_core::engine::observe::Observer;
 use respaldo_core::engine::{
-    Dump, DumpFacts, JobLog, Loaded, Meter, Observed, ResolvedLogin, Restorer, Source, Survey, Target,
-    Toolbox,
+    Dump, DumpFacts, DumpSource, JobLog, Loaded, Meter, Observed, ResolvedLogin, Restorer, Source, Survey,
+    Target, Toolbox, WasSwapped,
 };
 use respaldo_core::model::{BackupKind, DumpFormat, EngineKind, Ownership, RestoreMode, RestoreOptions};
 use respaldo_core::ports::{Clock, SecretString};
@@ -82,10 +82,13 @@ impl Restore {
                 kind: BackupKind::Manual,
                 database_name: source.to_owned(),
                 server_version: seen.server_version,
+                tool_version: seen.tool_version,
                 raw_bytes: dump.len() as u64,
                 fingerprint: Some(seen.fingerprint),
                 trusted: true,
             },
+            replaces: true,
+            allow_superuser: false,
             meter: Arc::new(Meter::default()),
             scratch: false,
         };
@@ -128,7 +131,9 @@ impl Restore {
     }
 
     pub(crate) async fn load(&self) -> Result<Loaded> {
-        Engine.load(&self.target, Dump::new(Cursor::new(self.dump.clone()))).await
+        let bytes = self.dump.clone();
+        let dump = DumpSource::new(move || Ok(Dump::new(Cursor::new(bytes.clone()))));
+        Engine.load(&self.target, &dump).await
     }
 
     pub(crate) async fn refused(&self) -> Error {
@@ -139,8 +144,15 @@ impl Restore {
         Engine.swap(&self.target).await
     }
 
-    pub(crate) async fn swap_back(&self) -> Result<()> {
-        Engine.swap_back(&self.target).await
+    /// Its undo: what was kept comes back, and what was restored is kept by another name.
+    pub(crate) async fn swap_back(&mut self) -> Result<()> {
+        self.target.aside.clone_from(&self.target.kept);
+        self.target.kept.push('_');
+        self.swap().await
+    }
+
+    pub(crate) async fn was_swapped(&self) -> WasSwapped {
+        Engine.was_swapped(&self.target, None).await.unwrap()
     }
 
     pub(crate) async fn drop_aside(&self) {

@@ -1,6 +1,8 @@
 //! Beside the target, and into its place by renaming.
 
 use respaldo_core::ErrorKind;
+use respaldo_core::engine::mysql::Mysql as Engine;
+use respaldo_core::engine::{Restorer, WasSwapped};
 use respaldo_core::model::RestoreMode;
 use respaldo_testkit::mysql::Mysql;
 
@@ -55,13 +57,14 @@ async fn is_swapped_and_back(server: &Mysql) {
     let new = server.dump_normalised(&db);
     let survey = restore.survey().await;
     assert_eq!((survey.modes, survey.refusals), (vec![RestoreMode::InPlace, RestoreMode::Swap], vec![]));
-    assert!(survey.keeps);
+    assert!(Engine.keeps());
 
     restore.load().await.unwrap();
     assert_eq!(server.dump_normalised(&db), new, "the target is not touched by a load aside");
     assert!(restore.survey().await.present.aside);
     // A load that is taken over begins again.
     restore.load().await.unwrap();
+    assert_eq!(restore.was_swapped().await, WasSwapped::No);
     restore.swap().await.unwrap();
     assert_eq!(server.dump_normalised(&db), old);
     let kept = restore.target.kept.clone();
@@ -72,16 +75,19 @@ async fn is_swapped_and_back(server: &Mysql) {
     restore.swap().await.unwrap();
     assert_eq!(server.dump_normalised(&db), old, "a swap that was done is left as it is");
 
-    // An undo is a restore of its own, with a name aside of its own.
-    restore.target.aside.push_str("_undo");
-    for _ in 0..2 {
+    assert_eq!(restore.was_swapped().await, WasSwapped::Yes);
+
+    for held in [new, old.clone()] {
         restore.swap_back().await.unwrap();
-        assert_eq!(server.dump_normalised(&db), new);
-        assert_eq!((references(server, &db), references(server, &kept)), ("1".to_owned(), "1".to_owned()));
+        let kept = &restore.target.kept;
+        for _ in 0..2 {
+            assert_eq!(server.dump_normalised(&db), held);
+            assert_eq!((references(server, &db), references(server, kept)), ("1".to_owned(), "1".to_owned()));
+            assert_eq!(restore.was_swapped().await, WasSwapped::Yes);
+            restore.swap().await.unwrap();
+        }
     }
-    restore.target.aside.push_str("_again");
-    restore.swap_back().await.unwrap();
-    assert_eq!(server.dump_normalised(&db), old);
+    let kept = restore.target.kept.clone();
     restore.drop_kept().await;
     restore.drop_kept().await;
     restore.drop_aside().await;
@@ -106,8 +112,11 @@ async fn a_swap_into_a_new_name_makes_it() {
     let server = Mysql::shared();
     let db = plain(server);
     let name = format!("{db}_new");
-    let restore = Restore::new(server, dump_of(server, &db), &db, &name).by_swap();
+    let mut restore = Restore::new(server, dump_of(server, &db), &db, &name).by_swap();
+    restore.target.replaces = false;
     restore.load().await.unwrap();
+    // As a try left it that died behind its first order.
+    server.create_database(&name);
     restore.swap().await.unwrap();
     assert_eq!(server.dump_normalised(&name), server.dump_normalised(&db));
     assert!(!has_database(server, &restore.target.kept));

@@ -35,7 +35,8 @@ pub(super) enum Loader {
 
 /// Whether a dump of unknown origin can be kept to its target here; else what stands in the way.
 pub(super) fn refusal(state: &State, target: &Target) -> Option<Refusal> {
-    if target.dump.trusted || is_limited(state, target) || may_make(state, target) {
+    let allowed = target.dump.trusted || target.allow_superuser;
+    if allowed || is_limited(state, target) || may_make(state, target) {
         return None;
     }
     Some(Refusal {
@@ -43,7 +44,7 @@ pub(super) fn refusal(state: &State, target: &Target) -> Option<Refusal> {
                  limited to the target, nor is it limited itself"
             .to_owned(),
         mend: "GRANT CREATE USER ON *.* and ALL ON the target WITH GRANT OPTION TO the user, or restore as a user \
-               that has privileges on the target only"
+               that has privileges on the target only, or set restore.allow_superuser"
             .to_owned(),
         forceable: false,
     })

@@ -11,7 +11,7 @@ use crate::engine::feed::{Feed, feed};
 use crate::engine::mysql::{DumpObserver, names};
 use crate::engine::process::Invocation;
 use crate::engine::wording::grouped;
-use crate::engine::{Dump, Loaded, Observed};
+use crate::engine::{DumpSource, Loaded, Observed};
 use crate::fingerprint::Fingerprint;
 use crate::model::{Ownership, RestoreMode};
 use crate::{Error, ErrorKind, Result};
@@ -20,7 +20,7 @@ use crate::{Error, ErrorKind, Result};
 const OPTIONS: [&str; 3] = ["--comments", "--binary-mode", "--max-allowed-packet=1G"];
 
 /// Loads aside or into the target, whose objects are dropped first.
-pub(super) async fn load(session: &mut Session<'_>, dump: Dump) -> Result<Loaded> {
+pub(super) async fn load(session: &mut Session<'_>, dump: &DumpSource) -> Result<Loaded> {
     let target = session.target;
     if !target.options.tables.is_empty() {
         let message = "single tables cannot be restored from a dump of MySQL or MariaDB";
@@ -36,7 +36,12 @@ pub(super) async fn load(session: &mut Session<'_>, dump: Dump) -> Result<Loaded
     loaded
 }
 
-async fn load_as(session: &mut Session<'_>, loader: &Loader, into: &str, dump: Dump) -> Result<Loaded> {
+async fn load_as(
+    session: &mut Session<'_>,
+    loader: &Loader,
+    into: &str,
+    dump: &DumpSource,
+) -> Result<Loaded> {
     let swaps = session.target.options.mode == RestoreMode::Swap;
     if swaps {
         make_aside(session).await?;
@@ -95,12 +100,13 @@ fn drops(schema: &Schema) -> Vec<String> {
     orders
 }
 
-async fn run(session: &Session<'_>, loader: &Loader, into: &str, dump: Dump) -> Result<Observed> {
+async fn run(session: &Session<'_>, loader: &Loader, into: &str, dump: &DumpSource) -> Result<Observed> {
     let target = session.target;
     let (source, limited) = match loader {
         Loader::Login => (&target.at, !target.dump.trusted),
         Loader::Limited(source) => (source.as_ref(), true),
     };
+    let dump = dump.open().await?;
     let mut database = std::ffi::OsString::from("--database=");
     database.push(into);
     let mut invocation: Invocation =

@@ -29,19 +29,23 @@ use async_trait::async_trait;
 use self::session::Session;
 use super::Mysql;
 use crate::engine::process::{Child, Ended};
-use crate::engine::{Dump, Loaded, Restorer, Survey, Target};
+use crate::engine::{DumpSource, Loaded, Restorer, Survey, Target};
 use crate::model::RestoreMode;
 use crate::{Error, Result};
 
 #[async_trait]
 impl Restorer for Mysql {
+    fn keeps(&self) -> bool {
+        true
+    }
+
     async fn survey(&self, target: &Target) -> Result<Survey> {
         check_names(target)?;
         let session = Session::open(target).await?;
         Ok(survey::survey(&session))
     }
 
-    async fn load(&self, target: &Target, dump: Dump) -> Result<Loaded> {
+    async fn load(&self, target: &Target, dump: &DumpSource) -> Result<Loaded> {
         check_names(target)?;
         load::load(&mut Session::open(target).await?, dump).await
     }
@@ -49,11 +53,6 @@ impl Restorer for Mysql {
     async fn swap(&self, target: &Target) -> Result<()> {
         check_names(target)?;
         swap::swap(&mut Session::open(target).await?).await
-    }
-
-    async fn swap_back(&self, target: &Target) -> Result<()> {
-        check_names(target)?;
-        swap::swap_back(&mut Session::open(target).await?).await
     }
 
     async fn drop_aside(&self, target: &Target) -> Result<()> {

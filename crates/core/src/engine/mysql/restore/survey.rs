@@ -30,7 +30,6 @@ pub(super) fn survey(session: &Session<'_>) -> Survey {
         },
         size_bytes: schema.map(super::state::Schema::bytes),
         connections: state.connections.iter().map(|(_, line)| line.clone()).collect(),
-        keeps: true,
         in_place_is_atomic: false,
         ..Survey::default()
     };

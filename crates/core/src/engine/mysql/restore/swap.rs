@@ -10,6 +10,7 @@
 
 use super::session::Session;
 use super::state::{MARK, Schema, Table, quoted, text};
+use crate::engine::Target;
 use crate::{Error, Result};
 
 const OPERATION: &str = "swap the databases";
@@ -46,7 +47,7 @@ fn make_mark(at: &str, mark: &str) -> String {
     format!("CREATE TABLE {at}.{name} (nothing int) ENGINE=InnoDB COMMENT={}", text(MARK))
 }
 
-/// Puts what was loaded aside into the target's place.
+/// Puts what is aside into the target's place.
 pub(super) async fn swap(session: &mut Session<'_>) -> Result<()> {
     let target = session.target;
     let (name, aside, kept) = (target.database_name(), target.aside.as_str(), target.kept.as_str());
@@ -58,7 +59,7 @@ pub(super) async fn swap(session: &mut Session<'_>) -> Result<()> {
     let mut moves = Moves::default();
     if has_mark(state.schema(kept), aside) {
         // Done, or stopped in its second half.
-    } else if let Some(schema) = state.schema(name) {
+    } else if let Some(schema) = state.schema(name).filter(|schema| replaces(target, schema)) {
         refuse(&[schema, loaded])?;
         orders.push(format!("CREATE DATABASE IF NOT EXISTS {} {}", quoted(kept), schema.defaults()));
         if !has_mark(Some(loaded), aside) {
@@ -68,7 +69,7 @@ pub(super) async fn swap(session: &mut Session<'_>) -> Result<()> {
         moves.add([aside].into_iter(), aside, kept);
     } else {
         refuse(&[loaded])?;
-        orders.push(format!("CREATE DATABASE {} {}", quoted(name), loaded.defaults()));
+        orders.push(format!("CREATE DATABASE IF NOT EXISTS {} {}", quoted(name), loaded.defaults()));
     }
     moves.add(movable(Some(loaded)), aside, name);
     if !moves.0.is_empty() {
@@ -79,41 +80,9 @@ pub(super) async fn swap(session: &mut Session<'_>) -> Result<()> {
     drop_emptied(session, aside).await
 }
 
-/// Exchanges the target and what was kept.
-pub(super) async fn swap_back(session: &mut Session<'_>) -> Result<()> {
-    let target = session.target;
-    let (name, aside, kept) = (target.database_name(), target.aside.as_str(), target.kept.as_str());
-    let state = &session.state;
-    let Some(old) = state.schema(kept) else {
-        let message = format!("there is no database {kept} to swap back");
-        return Err(Error::conflict(OPERATION, message).with_mend("restore the safety backup instead"));
-    };
-    if has_mark(Some(old), aside) {
-        return drop_emptied(session, aside).await;
-    }
-    let way = state.schema(aside);
-    if movable(way).next().is_some() {
-        let message = format!("the server stopped in the middle of an exchange: {aside} holds tables");
-        return Err(Error::conflict(OPERATION, message).with_mend("restore the safety backup in place"));
-    }
-    let present = state.schema(name);
-    refuse(&present.into_iter().chain([old]).collect::<Vec<_>>())?;
-    let defaults = old.defaults();
-    let make = |name: &str| format!("CREATE DATABASE IF NOT EXISTS {} {defaults}", quoted(name));
-    let mut orders = vec![make(name), make(aside)];
-    if !has_mark(way, aside) {
-        orders.push(make_mark(aside, aside));
-    }
-    let stale = old.tables.iter().filter(|table| table.is_mark());
-    orders.extend(stale.map(|mark| format!("DROP TABLE {}.{}", quoted(kept), quoted(&mark.name))));
-    let mut moves = Moves::default();
-    moves.add(movable(present), name, aside);
-    moves.add(movable(Some(old)), kept, name);
-    moves.add(movable(present), aside, kept);
-    moves.add([aside].into_iter(), aside, kept);
-    orders.push(moves.statement());
-    exchange(session, orders).await?;
-    drop_emptied(session, aside).await
+/// Whether there is anything to keep: an earlier try may have made the target.
+fn replaces(target: &Target, schema: &Schema) -> bool {
+    target.replaces || !schema.tables.is_empty() || !schema.bound().is_empty()
 }
 
 async fn exchange(session: &Session<'_>, orders: Vec<String>) -> Result<()> {
