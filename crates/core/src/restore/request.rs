@@ -21,7 +21,7 @@ async fn queue_load(app: &App, request: &Request, id: JobId, undoes: Option<JobI
     if let Some(job) = app.catalog.job(id).await? {
         return Ok(job);
     }
-    let plan = plan(app, request, id).await?;
+    let plan = Box::pin(plan(app, request, id)).await?;
     plan.check()?;
     let now = app.now();
     let Plan { database, target, same_database, options, warnings, safety_backup, survey, .. } = plan;
