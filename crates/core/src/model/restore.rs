@@ -169,6 +169,15 @@ impl Restoration {
         }
     }
 
+    /// The backups that it names: the one that it loads, and the one that undoes it.
+    pub fn backups(&self) -> impl Iterator<Item = JobId> + use<> {
+        let loaded = match self.action {
+            RestoreAction::Load { backup } => Some(backup),
+            RestoreAction::Undo { .. } | RestoreAction::Confirm { .. } => None,
+        };
+        loaded.into_iter().chain(self.safety_backup)
+    }
+
     /// Whether it may have changed its target, as far as the journal tells.
     pub fn touched(&self) -> bool {
         match self.options.mode {
