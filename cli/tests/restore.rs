@@ -1,12 +1,16 @@
 //! `respaldo restore` against a running server, as people call it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use respaldo_core::ports::ExposeSecret as _;
+use respaldo_core::seal::Identity;
 use respaldo_testkit::host::command;
-use respaldo_testkit::respaldo::Respaldo;
+use respaldo_testkit::respaldo::{Respaldo, failure};
 use respaldo_testkit::sqlite;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -29,11 +33,15 @@ impl Scene {
 
     /// With keys: admin, restore and delete.
     async fn with(keys: &[(&str, &str)]) -> Self {
+        Self::start(CONFIG, keys).await
+    }
+
+    async fn start(config: &str, keys: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("data")).unwrap();
         let path = folder.path().join("data/shop.db");
         sqlite::sample(&path);
-        let respaldo = Respaldo::new(BINARY, folder.path(), CONFIG);
+        let respaldo = Respaldo::new(BINARY, folder.path(), config);
         let respaldo = keys.iter().fold(respaldo, |respaldo, (name, key)| respaldo.env(name, key));
         let respaldo = respaldo.start().await;
         let request = respaldo.request(reqwest::Method::POST, "/backups").header("Prefer", "wait=60");
@@ -218,6 +226,62 @@ async fn the_restore_key_is_enough_and_comes_from_the_environment_alone() {
     let said = run("restore-key", &[]);
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.err.contains("info  loading"), "{said:?}");
+    assert_eq!(scene.dump(), scene.whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_it_asks_and_only_yes_is_yes() {
+    let scene = Scene::new().await;
+    let before = scene.dump();
+    let ask = |answer: &str| {
+        // `script` gives it a terminal.
+        let mut command = command("script");
+        let line = format!("{BINARY} restore {}", scene.backup);
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        command.env("RESPALDO_URL", scene.respaldo.url(""));
+        Said::of(run_with_input(command, answer))
+    };
+    for no in ["n\n", "\n", "maybe\n"] {
+        let said = ask(no);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.out.contains("[y/N]") && said.out.contains("nothing was done"), "{said:?}");
+        assert_eq!(scene.dump(), before);
+    }
+    let said = ask("y\n");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("Restored: backup"), "{said:?}");
+    assert_eq!(scene.dump(), scene.whole);
+}
+
+fn run_with_input(mut command: Command, input: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_backup_is_restored_where_the_identity_is_and_refused_elsewhere() {
+    let identity = Identity::generate();
+    let encrypted = format!("encryption: {{recipients: [{}]}}\n{CONFIG}", identity.recipient());
+    let mut scene = Scene::start(&encrypted, &[]).await;
+    let refused = scene.run(&["restore", &scene.backup, "--dry-run"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.out.contains("RESPALDO_IDENTITY"), "{refused:?}");
+
+    let file = scene.folder.path().join("identity.txt");
+    fs::write(&file, identity.to_secret_string().expose_secret()).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let with_file = encrypted.replace("encryption: {", "encryption: {identity_file: identity.txt, ");
+    fs::write(scene.folder.path().join("config.yaml"), with_file).unwrap();
+    assert!(scene.respaldo.terminate());
+    let (code, said) = failure(scene.respaldo.command());
+    assert!(code == 1 && said.contains("chmod 600 identity.txt"), "{code}: {said}");
+
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    scene.respaldo.restart().await;
+    let restored = scene.run(&["restore", &scene.backup, "--yes"]);
+    assert_eq!(restored.code, Some(0), "{restored:?}");
     assert_eq!(scene.dump(), scene.whole);
 }
 

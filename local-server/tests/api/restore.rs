@@ -172,6 +172,25 @@ async fn a_confirmed_restore_lets_its_safety_backup_go_and_before_it_cannot_be_d
 }
 
 #[tokio::test]
+async fn retention_removes_a_safety_backup_once_its_restore_is_confirmed() {
+    let scene = Scene::open().await;
+    let restored = scene.restore(&json!({})).await;
+    let safety = restored["result"]["safety_backup_id"].clone();
+    scene.host.test.back_up(&scene.database).await;
+    let reason = async || {
+        let plan = scene.host.get("/retention?all=true").await.json();
+        let backups = plan[0]["backups"].as_array().unwrap().clone();
+        let found = backups.iter().find(|one| one["id"] == safety).expect("it is judged");
+        format!("{}: {}", found["action"].as_str().unwrap(), found["reason"].as_str().unwrap())
+    };
+    assert_eq!(reason().await, "keep: it undoes a restore");
+    scene.follow(&restored["result"]["confirm"]).await;
+    assert_eq!(reason().await, "remove: its restore was confirmed");
+    let done = scene.host.send("POST", "/retention", &[], Body::empty()).await.json();
+    assert_eq!((&done[0]["removed"], &done[0]["backups"][0]["id"]), (&json!(1), &safety), "{done}");
+}
+
+#[tokio::test]
 async fn a_cancelled_restore_changed_nothing_and_can_be_confirmed_but_not_undone() {
     let scene = Scene::open().await;
     let before = scene.dump();
