@@ -15,7 +15,7 @@ use respaldo_core::config::Config;
 use respaldo_core::ports::{ExposeSecret, SecretString};
 use respaldo_core::retention::Cron;
 use respaldo_core::schedule::Schedule;
-use respaldo_core::{Error, ErrorKind, Limits, Result};
+use respaldo_core::{Error, ErrorKind, Limits, Result, verify};
 use serde_json::json;
 
 const CONFIG_FILE: &str = "config.yaml";
@@ -198,6 +198,7 @@ fn limits(config: &Config, catalog: &Path) -> Result<Limits> {
         staging: server.staging.as_ref().map_or_else(|| folder_of(catalog).join("staging"), PathBuf::from),
         sqlite_roots: server.sqlite_roots.iter().map(PathBuf::from).collect(),
         retention: retention(config)?,
+        verify: verify(config)?,
         allow_superuser: false,
         safety_days: 7,
         run_as: server.run_as.clone(),
@@ -213,6 +214,16 @@ fn retention(config: &Config) -> Result<Option<Cron>> {
         .transpose()
         .map(|schedule| schedule.map(Cron::new))
         .map_err(|error| error.with_field("retention.schedule"))
+}
+
+fn verify(config: &Config) -> Result<Option<verify::Cron>> {
+    let global = config.global.settings.get("timezone").and_then(serde_json::Value::as_str);
+    let zone = config.verify.timezone.as_deref().or(global);
+    let schedule = config.verify.schedule.as_deref().map(|crontab| Schedule::parse(crontab, zone));
+    schedule
+        .transpose()
+        .map(|schedule| schedule.map(verify::Cron::new))
+        .map_err(|error| error.with_field("verify.schedule"))
 }
 
 fn refused(field: &str, why: impl Into<String>) -> Error {

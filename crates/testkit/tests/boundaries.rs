@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("respaldo-register", &["respaldo-core", "respaldo-api"]),
     ("respaldo-dump", &["respaldo-core", "respaldo-api"]),
     ("respaldo-retention", &["respaldo-core", "respaldo-api"]),
+    ("respaldo-verify", &["respaldo-core", "respaldo-api"]),
     (
         "respaldo-local-server",
         &[
@@ -25,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "respaldo-register",
             "respaldo-dump",
             "respaldo-retention",
+            "respaldo-verify",
         ],
     ),
     ("respaldo-cli", &["respaldo-core", "respaldo-adapters", "respaldo-local-server"]),

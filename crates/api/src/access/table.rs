@@ -47,6 +47,7 @@ pub const TABLE: &[Rule] = &[
     rule(Method::GET, "/backups/{id}", Scope::Admin),
     rule(Method::DELETE, "/backups/{id}", Scope::Delete),
     rule(Method::GET, "/backups/{id}/download", Scope::Admin),
+    rule(Method::POST, "/backups/{id}/verify", Scope::Admin),
     rule(Method::GET, "/jobs", Scope::Admin),
     rule(Method::GET, "/jobs/{id}", Scope::Admin),
     rule(Method::GET, "/jobs/{id}/log", Scope::Admin),

@@ -6,7 +6,7 @@ use respaldo_core::ports::{LogEntry, LogLevel};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ErrorView, seconds_between};
+use super::{ErrorView, VerificationView, seconds_between};
 
 /// A job: one unit of work.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -14,7 +14,7 @@ use super::{ErrorView, seconds_between};
 pub struct JobView {
     /// Its id; a dump's is its backup's.
     pub id: String,
-    /// What it does: `dump`.
+    /// What it does: `dump` or `verify`.
     pub kind: &'static str,
     /// In a backup's words.
     #[schema(value_type = String)]
@@ -49,12 +49,27 @@ pub struct JobView {
     pub result: Option<ResultView>,
 }
 
-/// What a dump made.
+/// What a dump made, or what a test restore found.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(title = "Result")]
 pub struct ResultView {
     /// The backup.
     pub backup_id: String,
+    /// Of a test restore: its verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<VerificationView>,
+}
+
+impl ResultView {
+    fn of(job: &Job) -> Self {
+        match job.test_restore() {
+            Ok(test) => Self {
+                backup_id: test.backup.to_string(),
+                verification: test.verdict.clone().map(VerificationView::from),
+            },
+            Err(_) => Self { backup_id: job.id.to_string(), verification: None },
+        }
+    }
 }
 
 /// How far a job is.
@@ -75,7 +90,7 @@ impl From<Progress> for ProgressView {
 
 impl From<Job> for JobView {
     fn from(job: Job) -> Self {
-        let succeeded = job.status == Status::Succeeded;
+        let result = (job.status == Status::Succeeded).then(|| ResultView::of(&job));
         Self {
             id: job.id.to_string(),
             kind: job.work.as_str(),
@@ -91,7 +106,7 @@ impl From<Job> for JobView {
             retry_at: job.attempts.not_before,
             cancel_requested: job.cancel_requested,
             error: job.error.as_ref().map(ErrorView::from),
-            result: succeeded.then(|| ResultView { backup_id: job.id.to_string() }),
+            result,
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child as TokioChild, ChildStderr, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
+use super::account::Account;
 use super::observe::{Observed, Observer};
 use super::pump::pump;
 use super::sink::RawSink;
@@ -28,6 +29,22 @@ const TAIL_LINES: usize = 40;
 const TAIL_BYTES: usize = 8 * 1024;
 /// Longer lines do not go into the log.
 const LONGEST_LINE: usize = 4 * 1024;
+/// A shell that ends a server when nobody holds its standard input any more: neither a crash of ours nor a
+/// `kill -9` leaves one running. It is given the signal that stops the server, and the server's words, as
+/// arguments; nothing is put into its text.
+const GUARDIAN: &str = r#"
+signal=$1
+shift
+exec 3<&0 </dev/null
+"$@" 3<&- &
+server=$!
+{ read -r _ <&3; kill -s "$signal" "$server"; sleep 5; kill -s KILL "$server"; } 2>/dev/null &
+watcher=$!
+wait "$server"
+status=$?
+kill "$watcher" 2>/dev/null
+exit "$status"
+"#;
 /// How long standard error is read after the tool has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -80,6 +97,24 @@ impl Invocation {
     /// Gives it an input to be fed by; its standard output goes nowhere.
     pub fn fed(mut self) -> Self {
         self.command.stdin(Stdio::piped()).stdout(Stdio::null());
+        self
+    }
+
+    /// A server that lives no longer than we do: a guardian stops it with `signal` when its [`Child`] is
+    /// dropped, and when this process dies.
+    pub fn server(program: &Path, home: &Path, signal: &str) -> Self {
+        let mut invocation = Self::new(Path::new("/bin/sh"), home).args(["-c", GUARDIAN, "guardian", signal]);
+        invocation = invocation.arg(program).fed();
+        invocation.name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
+        invocation
+    }
+
+    /// Runs it as another user, without any supplementary group (the standard library drops them where a
+    /// privileged process names a user). Its home must be a folder that this user reaches.
+    pub fn run_as(mut self, account: Option<&Account>) -> Self {
+        if let Some(account) = account {
+            self.command.gid(account.gid).uid(account.uid);
+        }
         self
     }
 
@@ -148,6 +183,11 @@ impl Child {
         let pipe = self.process.stdin.take();
         let pipe = pipe.ok_or_else(|| Error::internal("feed a tool", "it has no input, or it was taken"))?;
         pipe.into_owned_fd().map_err(|e| Error::internal("feed a tool", e))
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.process.try_wait(), Ok(None))
     }
 
     /// Waits for its end.
