@@ -127,7 +127,7 @@ impl<'a> Sut<'a> {
     /// The dump's beginning.
     async fn head(&self) -> Result<Vec<u8>> {
         let app = self.testing.app();
-        let dump = open::open(&app.storage, &self.manifest, &app.identities).await?;
+        let dump = open::source(&app.storage, &self.manifest, &app.identities).open().await?;
         let read = tokio::task::spawn_blocking(move || {
             let mut head = Vec::new();
             let read = dump.take(HEAD).read_to_end(&mut head);
@@ -161,8 +161,8 @@ impl<'a> Sut<'a> {
 
     async fn load(&self, target: &Target) -> Result<Loaded> {
         let app = self.testing.app();
-        let dump = open::open(&app.storage, &self.manifest, &app.identities).await?;
-        let loaded = self.restorer.load(target, dump).await?;
+        let dump = open::source(&app.storage, &self.manifest, &app.identities);
+        let loaded = self.restorer.load(target, &dump).await?;
         if target.options.mode == RestoreMode::Swap {
             self.restorer.swap(target).await?;
             self.restorer.drop_aside(target).await?;
