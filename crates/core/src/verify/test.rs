@@ -200,8 +200,8 @@ impl<'a> Sut<'a> {
                 sqlite_roots: vec![testing.folder().to_owned()],
                 log: testing.log.clone(),
             },
-            aside: "scratch_loading".to_owned(),
-            kept: "scratch_before".to_owned(),
+            aside: "respaldo_scratch_loading".to_owned(),
+            kept: "respaldo_scratch_before".to_owned(),
             replaces: scratch.exists,
             options: RestoreOptions {
                 mode: scratch.mode,

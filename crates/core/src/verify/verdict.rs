@@ -13,15 +13,19 @@ use crate::{Error, ErrorKind, Result};
 
 /// So many differing tables are kept in a record.
 const MOST_DIFFERENCES: usize = 100;
-/// What loaders say of what the dump needs and this machine lacks; and of what, in one word.
-const LACKING: [(&str, &str); 6] = [
-    ("is not available", "extension"),
-    ("could not open extension control file", "extension"),
-    ("could not access file \"$libdir/", "library"),
-    ("collation \"", "locale"),
-    ("Unknown storage engine", "storage engine"),
-    ("Plugin '", "plugin"),
+/// What loaders say of what the dump needs and this machine lacks: two phrases, which both stand in the line.
+const LACKING: [(&str, &str); 8] = [
+    ("extension \"", "is not available"),
+    ("could not open extension control file", ""),
+    ("could not access file \"$libdir/", ""),
+    ("collation \"", "does not exist"),
+    ("Unknown collation", ""),
+    ("Unknown character set", ""),
+    ("Unknown storage engine", ""),
+    ("Plugin '", "is not loaded"),
 ];
+/// What they say when it is this machine that failed.
+const OURS: [&str; 4] = ["No space left", "is full", "signal: ", "ut of memory"];
 
 /// Why a test ends before its comparison.
 pub(super) enum Ending {
@@ -57,7 +61,9 @@ pub(super) fn starting(error: Error) -> Ending {
 
 /// What failed while the dump was loaded into a server that was made for it. `alive`: the server runs on.
 pub(super) fn loading(error: Error, alive: bool) -> Ending {
-    use ErrorKind::{Cancelled, Conflict, Corrupt, Denied, Fenced, Incomplete, Internal, Invalid, NotFound, Tool};
+    use ErrorKind::{
+        Cancelled, Config, Conflict, Corrupt, Denied, Fenced, Incomplete, Internal, Invalid, NotFound, Tool,
+    };
     match error.kind() {
         Corrupt | Incomplete => Ending::Verdict(VerificationStatus::Failed, error),
         Tool if !error.is_retryable() => Ending::Verdict(VerificationStatus::NotVerified, error),
@@ -65,7 +71,7 @@ pub(super) fn loading(error: Error, alive: bool) -> Ending {
         _ if !alive || is_ours(error.message()) => Ending::Trouble(error),
         _ if is_lacking(error.message()) => Ending::Verdict(VerificationStatus::NotVerified, error),
         // The server is ours and empty: what it refuses of a whole dump does not restore elsewhere either.
-        Internal | Invalid | NotFound | Conflict | Denied => {
+        Internal | Invalid | NotFound | Conflict | Config | Denied => {
             Ending::Verdict(VerificationStatus::Failed, error)
         }
         _ => Ending::Trouble(error),
@@ -74,17 +80,11 @@ pub(super) fn loading(error: Error, alive: bool) -> Ending {
 
 /// A full disk, or a loader that was killed.
 fn is_ours(message: &str) -> bool {
-    ["No space left", "disk full", "is full", "signal: ", "ut of memory", "start "]
-        .iter()
-        .any(|phrase| message.contains(phrase))
+    OURS.iter().any(|phrase| message.contains(phrase))
 }
 
 fn is_lacking(message: &str) -> bool {
-    LACKING.iter().any(|(phrase, _)| {
-        message.contains(phrase)
-            && (*phrase != "collation \"" || message.contains("does not exist"))
-            && (*phrase != "Plugin '" || message.contains("is not loaded"))
-    })
+    LACKING.iter().any(|(one, other)| message.contains(one) && message.contains(other))
 }
 
 /// A verdict without a comparison.
@@ -163,4 +163,79 @@ fn gives_way(known: &Verification, verdict: &Verification, now: Timestamp) -> bo
     let tells = |verdict: &Verification| verdict.status != VerificationStatus::NotVerified;
     let older = known.at <= verdict.at || known.at.is_some_and(|at| at > now);
     !tells(known) || (tells(verdict) && older)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ending(kind: ErrorKind, message: &str, alive: bool) -> Option<VerificationStatus> {
+        match loading(Error::new(kind, "load the dump", message), alive) {
+            Ending::Verdict(status, _) => Some(status),
+            Ending::Trouble(_) => None,
+        }
+    }
+
+    #[test]
+    fn what_a_server_of_ours_refuses_of_a_dump_is_the_dump_s_fault() {
+        for (kind, message) in [
+            (ErrorKind::Corrupt, "it opens to more than the 5 bytes that it should have"),
+            (ErrorKind::Incomplete, "it ends within a row"),
+            (ErrorKind::Internal, "ERROR:  syntax error at or near \"x\" (exit status: 3)"),
+            (ErrorKind::Config, "ERROR 1064 (42000) at line 3: You have an error in your SQL syntax"),
+        ] {
+            assert_eq!(ending(kind, message, true), Some(VerificationStatus::Failed), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_this_machine_lacks_says_nothing_of_the_backup() {
+        for message in [
+            "ERROR:  extension \"postgis\" is not available",
+            "ERROR:  could not open extension control file \"/x/postgis.control\"",
+            "ERROR:  collation \"pg_catalog.de_DE\" for encoding \"UTF8\" does not exist",
+            "ERROR 1273 (HY000) at line 9: Unknown collation: 'utf8mb4_uca1400_ai_ci'",
+        ] {
+            assert_eq!(ending(ErrorKind::Internal, message, true), Some(VerificationStatus::NotVerified));
+        }
+        assert_eq!(ending(ErrorKind::Tool, "no psql", true), Some(VerificationStatus::NotVerified));
+    }
+
+    #[test]
+    fn what_fails_on_our_side_is_no_verdict() {
+        assert_eq!(ending(ErrorKind::Internal, "ERROR:  something", false), None, "the server died");
+        assert_eq!(ending(ErrorKind::Internal, "could not extend file: No space left on device", true), None);
+        assert_eq!(ending(ErrorKind::Internal, "it said nothing (signal: 9 (SIGKILL))", true), None);
+        for kind in [ErrorKind::Unavailable, ErrorKind::Storage, ErrorKind::Timeout, ErrorKind::Fenced] {
+            assert_eq!(ending(kind, "x", true), None, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_stays_against_an_older_one_and_against_not_verified() {
+        let at = |second: i64| Timestamp::from_second(second).ok();
+        let verdict = |status, second| Verification {
+            status,
+            reason: None,
+            differences: Vec::new(),
+            duration_ms: None,
+            at: at(second),
+        };
+        use VerificationStatus::{Failed, NotVerified, Ok};
+        let now = at(100).unwrap();
+        assert!(gives_way(&verdict(Ok, 10), &verdict(Failed, 20), now));
+        assert!(!gives_way(&verdict(Ok, 20), &verdict(Failed, 10), now));
+        assert!(!gives_way(&verdict(Ok, 10), &verdict(NotVerified, 20), now));
+        assert!(gives_way(&verdict(NotVerified, 10), &verdict(NotVerified, 20), now));
+        assert!(gives_way(&verdict(Ok, 900), &verdict(Failed, 20), now), "written by a clock that was ahead");
+    }
+
+    #[test]
+    fn so_many_differences_are_told_and_the_others_counted() {
+        let lines: Vec<String> = (0..250).map(|n| format!("t{n}: missing")).collect();
+        let verdict = compared(lines, Duration::from_secs(2), Timestamp::UNIX_EPOCH);
+        assert_eq!(verdict.differences.len(), MOST_DIFFERENCES + 1);
+        assert_eq!(verdict.differences.last().unwrap(), "and 150 more");
+        assert!(verdict.reason.unwrap().starts_with("250 tables differ"));
+    }
 }

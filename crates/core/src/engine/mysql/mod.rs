@@ -20,6 +20,7 @@ mod grants;
 mod lexer;
 mod observer;
 mod rows;
+mod scratch;
 mod server;
 mod tools;
 
@@ -32,6 +33,7 @@ use self::server::Server;
 use self::tools::{Client, Family};
 use super::observe::{Observed, Observer};
 use super::process;
+use super::scratch::ScratchServers;
 use super::sink::RawSink;
 use super::source::Source;
 use super::wording::{grouped, one_line};
@@ -112,6 +114,10 @@ impl Engine for Mysql {
             process::stream(child, Box::new(observer), sink, |ended| explain::ended(&name, &ended)).await?;
         tell_longest(source, &server, longest.load(Ordering::Relaxed));
         Ok(observed)
+    }
+
+    fn scratch(&self) -> Option<&dyn ScratchServers> {
+        Some(self)
     }
 
     fn observer(&self, _format: DumpFormat) -> Box<dyn Observer> {

@@ -4,6 +4,7 @@
 //! dump is as portable as it can be. That is found out before the dump, by `psql`, which logs in just
 //! as `pg_dump` will.
 
+mod clues;
 mod connect;
 mod contents;
 mod custom;
@@ -14,9 +15,11 @@ mod name;
 mod plain;
 mod rows;
 mod scanner;
+mod scratch;
 mod statement;
 mod words;
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,9 +30,10 @@ pub use self::name::LARGE_OBJECTS;
 pub use self::plain::PlainObserver;
 use super::observe::{Observed, Observer};
 use super::process;
+use super::scratch::ScratchServers;
 use super::sink::RawSink;
 use super::source::Source;
-use super::toolbox::Tool;
+use super::toolbox::{Tool, Toolbox};
 use super::{Engine, Probe};
 use crate::limits::Limits;
 use crate::model::{DumpFormat, Settings};
@@ -79,6 +83,10 @@ impl Engine for Postgres {
         let child = invocation.start(source.login.redactor(), Some(source.log.clone()))?;
         let observer = self.observer(source.settings.format);
         process::stream(child, observer, sink, |ended| explain::ended("pg_dump", &ended)).await
+    }
+
+    fn scratch(&self) -> Option<&dyn ScratchServers> {
+        Some(self)
     }
 
     fn observer(&self, format: DumpFormat) -> Box<dyn Observer> {
@@ -153,9 +161,13 @@ async fn choose_tool(source: &Source, server_major: u32) -> Result<Tool> {
 
 /// Every installed tool of that name, with its version.
 async fn installed(source: &Source, name: &str) -> Vec<Tool> {
+    installed_at(&source.toolbox, &source.staging, name).await
+}
+
+async fn installed_at(toolbox: &Toolbox, home: &Path, name: &str) -> Vec<Tool> {
     let mut tools = Vec::new();
-    for path in source.toolbox.find_all(name) {
-        let Some(version) = process::version_of(&path, &source.staging).await else { continue };
+    for path in toolbox.find_all(name) {
+        let Some(version) = process::version_of(&path, home).await else { continue };
         if let Some(major) = major_of(&version) {
             tools.push(Tool { path, version, major });
         }
@@ -167,6 +179,12 @@ async fn installed(source: &Source, name: &str) -> Vec<Tool> {
 fn major_of(version: &str) -> Option<u32> {
     let number = version.split(')').nth(1)?.trim_start();
     let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// `15.18 (Debian 15.18-0+deb12u1)`, as a dump tells of its server, gives 15.
+fn major_of_version(version: &str) -> Option<u32> {
+    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
 
