@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Outcome, apply};
+use super::{Outcome, apply, records};
 use crate::Result;
 use crate::app::App;
 use crate::model::{Database, DatabaseId};
@@ -75,11 +75,14 @@ pub async fn tick(app: &App) -> Result<Ticked> {
 
 /// Answers how many were removed, or go as soon as their readers have ended.
 async fn retire(app: &App, id: DatabaseId) -> Result<usize> {
-    match apply(app, id, None).await {
-        Ok(applied) => {
-            let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
-            Ok(applied.fates.iter().filter(|fate| !failed(&fate.outcome)).count())
-        }
+    let retire = async {
+        let applied = apply(app, id, None).await?;
+        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
+        let removed = applied.fates.iter().filter(|fate| !failed(&fate.outcome)).count();
+        Ok(removed + records::forget_old(app, id).await?)
+    };
+    match retire.await {
+        Ok(removed) => Ok(removed),
         Err(e) => {
             let told = e.within(&format!("retention of database {id}"));
             app.events.publish(Event::TickFailed(told)).await.map(|()| 0)

@@ -3,7 +3,8 @@
 //! [`plan()`] is pure and says for each backup what becomes of it and why. [`show`] makes a database's plan
 //! from the catalog, [`apply`] makes it anew and carries it out, one backup at a time, through the same
 //! crash-safe deletion as everybody's; `after_backup` does so after each backup and [`tick`] by a schedule
-//! of its own ([`Cron`]). Records of runs that made no backup are cleared away on the same occasions.
+//! of its own ([`Cron`]). Records of runs that made no backup are cleared away on the same occasions, and
+//! by the schedule those of restores and test restores.
 //!
 //! Nothing is remembered between runs: what a run could not do, the next one plans again.
 
@@ -11,6 +12,7 @@ mod applying;
 mod cron;
 pub(crate) mod heirs;
 mod plan;
+mod records;
 
 use jiff::SignedDuration;
 
