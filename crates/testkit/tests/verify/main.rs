@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod crashes;
+mod mariadb;
 mod policy;
+mod postgres;
 mod races;
+mod servers;
 mod sqlite;
 mod support;
 mod verdicts;
