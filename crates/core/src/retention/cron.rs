@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Outcome, apply, records};
-use crate::Result;
 use crate::app::App;
 use crate::model::{Database, DatabaseId};
 use crate::ports::Event;
 use crate::schedule::Schedule;
 use crate::tick::Ticked;
+use crate::{Error, Result};
 
 /// A slot's claim is forgotten this long after the next slot, when nobody asks for it any more.
 const CLAIM_OUTLIVES: SignedDuration = SignedDuration::from_hours(24);
@@ -79,7 +79,7 @@ async fn retire(app: &App, id: DatabaseId) -> Result<usize> {
         let applied = apply(app, id, None).await?;
         let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
         let removed = applied.fates.iter().filter(|fate| !failed(&fate.outcome)).count();
-        Ok(removed + records::forget_old(app, id).await?)
+        Ok::<_, Error>(removed + records::forget_old(app, id).await?)
     };
     match retire.await {
         Ok(removed) => Ok(removed),
