@@ -14,9 +14,9 @@ mod crontab;
 mod jitter;
 
 use croner::Cron;
-use jiff::{SignedDuration, Timestamp};
 use jiff::civil::{DateTime, date};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneTransition};
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::jitter::{Due, MAX_JITTER_SECONDS, Timing};
 use crate::{Error, Result};

@@ -28,15 +28,20 @@ async fn post_queues_a_test_restore_whose_verdict_and_duration_are_answered() {
     assert_eq!(again["id"], queued["id"]);
 
     let waiting = [("prefer", "wait=30")];
-    let (answer, _job) =
-        tokio::join!(host.send("POST", &path, &waiting, Body::empty()), host.test.run_to_end(id.parse().unwrap()));
+    let (answer, _job) = tokio::join!(
+        host.send("POST", &path, &waiting, Body::empty()),
+        host.test.run_to_end(id.parse().unwrap())
+    );
     assert_eq!(answer.status, 200, "{:?}", answer.bytes);
     assert!(answer.header("preference-applied").starts_with("wait="));
     let job = answer.json();
     assert_eq!((job["id"].as_str(), job["status"].as_str()), (Some(id.as_str()), Some("succeeded")));
     let verification = &job["result"]["verification"];
     assert_eq!(job["result"]["backup_id"], backup.as_str());
-    assert_eq!((verification["status"].as_str(), verification["differences"].clone()), (Some("ok"), json!([])));
+    assert_eq!(
+        (verification["status"].as_str(), verification["differences"].clone()),
+        (Some("ok"), json!([]))
+    );
     assert!(verification["duration_seconds"].as_f64().is_some(), "{verification}");
     let shown = host.get(&format!("/backups/{backup}")).await.json();
     assert_eq!(shown["verification"], *verification);

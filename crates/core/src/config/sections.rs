@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::place::{Known, Place};
 use super::{
     Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
-    DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_STALL_SECONDS, DEFAULT_VERIFY_SCHEDULE, Global, PackageCompression,
-    PackageConf, Server, Stores, Verify, entries, fields,
+    DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_STALL_SECONDS, DEFAULT_VERIFY_SCHEDULE,
+    Global, PackageCompression, PackageConf, Server, Stores, Verify, entries, fields,
 };
 use crate::{Error, Result};
 

@@ -43,7 +43,8 @@ fn judge(own: u32, wish: Option<&str>, usual: &[&str], users: &str) -> Result<Op
         }
         let found = usual.iter().chain([&NOBODY]).find_map(|name| look_up(users, name));
         return found.map(Some).ok_or_else(|| {
-            let why = format!("servers refuse to run as root, and {USERS} has none of {usual:?} and {NOBODY}");
+            let why =
+                format!("servers refuse to run as root, and {USERS} has none of {usual:?} and {NOBODY}");
             refused(why, "name a user that has no rights")
         });
     };

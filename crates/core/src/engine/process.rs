@@ -2,7 +2,8 @@
 //!
 //! A child gets no shell, a cleaned environment, no standard input, a process group of its own, and
 //! never a secret in its arguments or its environment: those go into files of mode 0600. Whatever
-//! happens to us, the group is killed when its [`Child`] is dropped.
+//! happens to us, the group is killed when its [`Child`] is dropped. A server stands behind a guardian besides,
+//! the one shell that starts here, so that it does not outlive us.
 #![expect(clippy::disallowed_methods, reason = "subprocesses start here, and nowhere else")]
 
 use std::ffi::{OsStr, OsString};
@@ -53,6 +54,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub struct Invocation {
     command: Command,
     name: String,
+    guarded: bool,
 }
 
 /// How a tool ended, and the end of what it said.
@@ -73,7 +75,7 @@ impl Invocation {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true).current_dir(home);
         let name = tool.file_name().unwrap_or(tool.as_os_str()).to_string_lossy().into_owned();
-        Self { command, name }
+        Self { command, name, guarded: false }
     }
 
     /// Adds an argument. Never a secret.
@@ -105,6 +107,8 @@ impl Invocation {
     pub fn server(program: &Path, home: &Path, signal: &str) -> Self {
         let mut invocation = Self::new(Path::new("/bin/sh"), home).args(["-c", GUARDIAN, "guardian", signal]);
         invocation = invocation.arg(program).fed();
+        invocation.command.kill_on_drop(false);
+        invocation.guarded = true;
         invocation.name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
         invocation
     }
@@ -125,7 +129,8 @@ impl Invocation {
             .spawn()
             .map_err(|e| Error::new(ErrorKind::Tool, format!("start {}", self.name), e.to_string()))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-        let mut child = Child { process: child, group, name: self.name, stderr: None };
+        let guarded = self.guarded;
+        let mut child = Child { process: child, group, guarded, name: self.name, stderr: None };
         child.stderr = child.process.stderr.take().map(|pipe| Complaints::keep(pipe, redactor, log));
         Ok(child)
     }
@@ -167,6 +172,7 @@ pub(super) async fn version_of(tool: &Path, home: &Path) -> Option<String> {
 pub struct Child {
     process: TokioChild,
     group: Option<rustix::process::Pid>,
+    guarded: bool,
     name: String,
     stderr: Option<Complaints>,
 }
@@ -213,7 +219,11 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.kill_group();
+        // A server is stopped in order by its guardian, whose input ends here: killed, it would leave shared
+        // memory behind.
+        if !self.guarded {
+            self.kill_group();
+        }
     }
 }
 

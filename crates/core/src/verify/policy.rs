@@ -134,7 +134,11 @@ pub(crate) async fn after_backup(app: &App, job: &Job) -> Result<()> {
     }
     match request(app, job.id, true, JobId::for_verification(job.id)).await {
         // Removed since it ended.
-        Err(e) if e.kind() == ErrorKind::NotFound || (e.kind() == ErrorKind::Conflict && !e.is_retryable()) => Ok(()),
+        Err(e)
+            if e.kind() == ErrorKind::NotFound || (e.kind() == ErrorKind::Conflict && !e.is_retryable()) =>
+        {
+            Ok(())
+        }
         asked => asked.map(drop),
     }
 }

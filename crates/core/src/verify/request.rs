@@ -25,7 +25,8 @@ pub async fn request(app: &App, backup: JobId, scheduled: bool, id: JobId) -> Re
     }
     let backup = backup::get(app, backup).await?;
     if backup.status != Status::Succeeded || backup.backup()?.artifact.is_none() {
-        let message = format!("backup {} is {}: it has no artifact to test", backup.id, backup.status.as_str());
+        let message =
+            format!("backup {} is {}: it has no artifact to test", backup.id, backup.status.as_str());
         return Err(Error::conflict("verify a backup", message));
     }
     let key = format!("verify/{}", backup.id);

@@ -44,18 +44,18 @@ async fn examine(testing: &Testing<'_>) -> Tested<Verification> {
     let reading = Download::open(app, backup).await.map_err(gone)?;
     let (manifest, ours) = target::manifest(app, reading.job()).await.map_err(verdict::reading)?;
     let facts = target::facts(&manifest, ours, &app.identities).map_err(verdict::reading)?;
-    let sut = Sut::find(testing, manifest, facts)?;
-    sut.has_room().await.map_err(Ending::Trouble)?;
+    let trial = Trial::find(testing, manifest, facts)?;
+    trial.has_room().await.map_err(Ending::Trouble)?;
     let begun = Instant::now();
-    testing.log.info(format!("comparing {} with its digests", sut.manifest.name));
+    testing.log.info(format!("comparing {} with its digests", trial.manifest.name));
     testing.meter.reading_back();
-    open::prove(&app.storage, &sut.manifest.artifact, &testing.meter).await.map_err(verdict::reading)?;
+    open::prove(&app.storage, &trial.manifest.artifact, &testing.meter).await.map_err(verdict::reading)?;
     let proven = begun.elapsed();
     // A server that starts, and what a loader does after its last byte, moves none.
     let _silence = testing.meter.hold();
-    let mut scratch = sut.start().await?;
+    let mut scratch = trial.start().await?;
     testing.log.info(format!("loading it into a scratch database on {}", scratch.server));
-    let tested = sut.through(&mut scratch, proven).await;
+    let tested = trial.through(&mut scratch, proven).await;
     scratch.stop().await;
     tested
 }
@@ -66,7 +66,7 @@ fn gone(error: Error) -> Ending {
 }
 
 /// A dump under test, and the engine that tests it.
-struct Sut<'a> {
+struct Trial<'a> {
     testing: &'a Testing<'a>,
     manifest: Manifest,
     facts: DumpFacts,
@@ -75,14 +75,19 @@ struct Sut<'a> {
     restorer: &'static dyn Restorer,
 }
 
-impl<'a> Sut<'a> {
+impl<'a> Trial<'a> {
     fn find(testing: &'a Testing<'a>, manifest: Manifest, facts: DumpFacts) -> Tested<Self> {
         let untested = |error: Error| Ending::Verdict(VerificationStatus::NotVerified, error);
         let Some(expected) = facts.fingerprint.clone() else {
-            let error = Error::new(ErrorKind::Denied, "open the artifact", "it is encrypted, and no identity here opens it");
+            let error = Error::new(
+                ErrorKind::Denied,
+                "open the artifact",
+                "it is encrypted, and no identity here opens it",
+            );
             return Err(untested(error.with_mend("set encryption.identity_file, or RESPALDO_IDENTITY")));
         };
-        let engine = engine::engine(facts.engine).ok_or_else(|| untested(databases::not_built(facts.engine)))?;
+        let engine =
+            engine::engine(facts.engine).ok_or_else(|| untested(databases::not_built(facts.engine)))?;
         let restorer = engine.restorer().filter(|_| engine.scratch().is_some()).ok_or_else(|| {
             let message = format!("test restores of {} are not built yet in this version", facts.engine);
             untested(Error::new(ErrorKind::Tool, "test a backup", message))
@@ -120,7 +125,8 @@ impl<'a> Sut<'a> {
             log: self.testing.log.clone(),
         };
         let specimen = Specimen { facts: &self.facts, head: &head };
-        let servers = self.engine.scratch().ok_or_else(|| Ending::Trouble(databases::not_built(self.facts.engine)))?;
+        let servers =
+            self.engine.scratch().ok_or_else(|| Ending::Trouble(databases::not_built(self.facts.engine)))?;
         servers.start(&bench, &specimen).await.map_err(verdict::starting)
     }
 

@@ -89,7 +89,13 @@ fn is_lacking(message: &str) -> bool {
 
 /// A verdict without a comparison.
 pub(super) fn judged(status: VerificationStatus, error: &Error, at: Timestamp) -> Verification {
-    Verification { status, reason: Some(reason(error)), differences: Vec::new(), duration_ms: None, at: Some(at) }
+    Verification {
+        status,
+        reason: Some(reason(error)),
+        differences: Vec::new(),
+        duration_ms: None,
+        at: Some(at),
+    }
 }
 
 fn reason(error: &Error) -> String {

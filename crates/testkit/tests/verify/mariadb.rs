@@ -27,7 +27,10 @@ async fn register(test: &TestApp, server: &Mysql, engine: &str, database: &str) 
 async fn the_sample_on(test: &TestApp, server: &Mysql, engine: &str) {
     let source = server.fresh_database("tienda");
     server.sample_schema(&source);
-    server.sql(&source, "CREATE TABLE `cuenta atrás` (n INT PRIMARY KEY); INSERT INTO `cuenta atrás` VALUES (1), (2), (3)");
+    server.sql(
+        &source,
+        "CREATE TABLE `cuenta atrás` (n INT PRIMARY KEY); INSERT INTO `cuenta atrás` VALUES (1), (2), (3)",
+    );
     let database = register(test, server, engine, &source).await;
     let backup = test.back_up(&database).await;
     let job = tested(test, &backup).await;

@@ -75,7 +75,10 @@ async fn a_database_in_another_encoding_is_ok() {
                 quoted(&source)
             ),
         );
-        server.psql(&source, &format!("SET client_encoding = '{encoding}'; CREATE TABLE t AS SELECT {text} AS a"));
+        server.psql(
+            &source,
+            &format!("SET client_encoding = '{encoding}'; CREATE TABLE t AS SELECT {text} AS a"),
+        );
         for format in ["plain", "custom"] {
             let database = register(&test, server, &source, json!({"format": format})).await;
             let backup = test.back_up(&database).await;

@@ -79,7 +79,8 @@ async fn a_private_postgresql_asks_for_its_password_and_is_gone_when_it_is_dropp
     let head = b"SET client_encoding = 'LATIN1';\n";
     let scratch = start(&bench, &facts(EngineKind::Postgres, "15.1"), head).await.unwrap();
     assert_private(&bench.folder.join("server"));
-    let made = psql(&scratch, bench.password.expose_secret(), "CREATE TABLE t AS SELECT 'é'; SHOW server_encoding");
+    let made =
+        psql(&scratch, bench.password.expose_secret(), "CREATE TABLE t AS SELECT 'é'; SHOW server_encoding");
     let shown = respaldo_testkit::host::run(made, std::io::empty()).stdout;
     assert_eq!(String::from_utf8_lossy(&shown).trim(), "LATIN1");
     let refused = psql(&scratch, "a guess", "SELECT 1").output().unwrap();
@@ -171,7 +172,10 @@ async fn a_folder_that_the_server_s_user_may_not_pass_through_is_named() {
     std::fs::set_permissions(test.folder(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let error = start(&bench, &facts(EngineKind::Postgres, "15.1"), b"").await.err().unwrap();
     assert_eq!(error.field(), Some("server.staging"), "{error}");
-    assert!(error.message().contains(&test.folder().canonicalize().unwrap().display().to_string()), "{error}");
+    assert!(
+        error.message().contains(&test.folder().canonicalize().unwrap().display().to_string()),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -180,7 +184,11 @@ async fn holds_a_server() {
     let test = TestApp::new();
     let bench = bench(&test);
     let scratch = start(&bench, &facts(EngineKind::Postgres, "15.1"), b"").await.unwrap();
-    println!("\nserver {} in {}", pid_in(bench.folder.join("server/data/postmaster.pid")), test.folder().display());
+    println!(
+        "\nserver {} in {}",
+        pid_in(bench.folder.join("server/data/postmaster.pid")),
+        test.folder().display()
+    );
     tokio::time::sleep(Duration::from_secs(120)).await;
     scratch.stop().await;
 }

@@ -39,7 +39,9 @@ async fn a_backup_that_misses_one_row_fails_and_names_the_table() {
     let connection = sqlite::open(&file);
     let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' \
                   AND sql NOT LIKE '%VIRTUAL%' ORDER BY name LIMIT 1";
-    connection.execute_batch("PRAGMA journal_mode = DELETE; CREATE TABLE IF NOT EXISTS x (n); DROP TABLE x").unwrap();
+    connection
+        .execute_batch("PRAGMA journal_mode = DELETE; CREATE TABLE IF NOT EXISTS x (n); DROP TABLE x")
+        .unwrap();
     let table: String = connection.query_row(tables, [], |row| row.get(0)).unwrap();
     let quoted = table.replace('"', "\"\"");
     let gone = connection

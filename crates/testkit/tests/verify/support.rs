@@ -2,9 +2,7 @@
 
 use std::fs;
 
-use respaldo_core::model::{
-    Database, Job, JobId, Manifest, Status, Verification, VerificationStatus,
-};
+use respaldo_core::model::{Database, Job, JobId, Manifest, Status, Verification, VerificationStatus};
 use respaldo_core::seal::{Piece, SealPlan, Sealed, seal};
 use respaldo_core::{keys, verify};
 use respaldo_testkit::app::TestApp;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
 
-use super::tools::{Client, Family, Series, installed_at, series};
 use super::Mysql;
+use super::tools::{Client, Family, Series, installed_at, series};
 use crate::engine::process::Invocation;
 use crate::engine::scratch::{
     Address, Bench, Room, Scratch, ScratchServers, Specimen, broken, no_server, ready, settings,
@@ -122,7 +122,11 @@ async fn choose(bench: &Bench, specimen: &Specimen<'_>) -> Result<Client> {
             (0, 0) => format!("a {name} server"),
             (major, minor) => format!("a {name} server of series {major}.{minor} or newer"),
         };
-        no_server(&what, newest.as_deref(), format!("install the server: apt-get install {}-server", family.as_str()))
+        no_server(
+            &what,
+            newest.as_deref(),
+            format!("install the server: apt-get install {}-server", family.as_str()),
+        )
     })
 }
 

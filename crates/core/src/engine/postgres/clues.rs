@@ -81,7 +81,8 @@ mod tests {
         let plain = b"--\n-- PostgreSQL database dump\n--\nSET client_encoding = 'LATIN1';\nCREATE DATABASE x LOCALE = 'y';";
         let clues = Clues::of(plain);
         assert_eq!(clues, Clues { encoding: Some("LATIN1".to_owned()), ..Clues::default() });
-        let archive = b"PGDMP\x01\x0eSET client_encoding = 'UTF8';\n\0CREATE DATABASE \"a\" WITH TEMPLATE = template0 \
+        let archive =
+            b"PGDMP\x01\x0eSET client_encoding = 'UTF8';\n\0CREATE DATABASE \"a\" WITH TEMPLATE = template0 \
             ENCODING = 'UTF8' LOCALE_PROVIDER = icu LOCALE = 'en_US.UTF-8' ICU_LOCALE = 'de-DE';\n";
         let clues = Clues::of(archive);
         assert_eq!(clues.locale.as_deref(), Some("en_US.UTF-8"));
@@ -92,7 +93,9 @@ mod tests {
 
     #[test]
     fn what_is_no_name_of_an_encoding_reaches_no_statement() {
-        for junk in ["SET client_encoding = 'x; DROP'';", "SET client_encoding = x", "SET client_encoding = '"] {
+        for junk in
+            ["SET client_encoding = 'x; DROP'';", "SET client_encoding = x", "SET client_encoding = '"]
+        {
             assert_eq!(Clues::of(junk.as_bytes()).encoding, None, "{junk}");
         }
     }

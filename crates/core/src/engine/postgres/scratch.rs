@@ -29,7 +29,8 @@ const LONGEST_ORDER: Duration = Duration::from_secs(60);
 /// Where the machine has no such locale, the dump's own is tried and this one is used.
 const LOCALE: &str = "C.UTF-8";
 /// Nothing here has to survive a crash. Locks are for dumps with many tables, which one transaction loads.
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 14] = [
+    "dynamic_shared_memory_type=mmap",
     "fsync=off",
     "full_page_writes=off",
     "synchronous_commit=off",
@@ -65,7 +66,8 @@ impl ScratchServers for Postgres {
         ]) {
             invocation = invocation.arg("-c").arg(setting);
         }
-        let process = invocation.run_as(room.account.as_ref()).start(crate::redact::Redactor::default(), None)?;
+        let process =
+            invocation.run_as(room.account.as_ref()).start(crate::redact::Redactor::default(), None)?;
         let status = data.join("postmaster.pid");
         let answers = || {
             std::fs::read_to_string(&status).is_ok_and(|text| text.lines().any(|line| line.trim() == "ready"))
@@ -74,10 +76,8 @@ impl ScratchServers for Postgres {
         let mut settings = settings(specimen.facts, DATABASE.to_owned());
         settings.host = Some(if socket.is_empty() { listen.to_owned() } else { socket });
         settings.port = Some(port);
-        let login = ResolvedLogin {
-            username: Some(SUPERUSER.to_owned()),
-            password: Some(bench.password.clone()),
-        };
+        let login =
+            ResolvedLogin { username: Some(SUPERUSER.to_owned()), password: Some(bench.password.clone()) };
         let scratch = Scratch {
             settings,
             login,
@@ -102,7 +102,9 @@ async fn choose(bench: &Bench, dumped: Option<&str>) -> Result<Tool> {
     fit.ok_or_else(|| {
         let (what, package) = match least {
             0 => ("a PostgreSQL server".to_owned(), "postgresql".to_owned()),
-            major => (format!("a PostgreSQL server of major {major} or newer"), format!("postgresql-{major}")),
+            major => {
+                (format!("a PostgreSQL server of major {major} or newer"), format!("postgresql-{major}"))
+            }
         };
         no_server(&what, newest.as_deref(), format!("apt-get install {package}"))
     })
@@ -129,7 +131,10 @@ async fn initialise(bench: &Bench, room: &Room, server: &Tool) -> Result<PathBuf
         }
         failed = Some(ended);
     }
-    Err(failed.map_or_else(|| Error::internal("make a scratch server", "nothing was tried"), |e| broken("initdb", &e)))
+    Err(failed.map_or_else(
+        || Error::internal("make a scratch server", "nothing was tried"),
+        |e| broken("initdb", &e),
+    ))
 }
 
 /// Makes the database with the dump's encoding and locale, as far as the dump tells them and the system has
@@ -155,7 +160,10 @@ async fn make_database(bench: &Bench, scratch: &Scratch, head: &[u8]) -> Result<
         }
         last = Some(ended);
     }
-    Err(last.map_or_else(|| Error::internal("make a scratch database", "nothing was tried"), |e| broken("psql", &e)))
+    Err(last.map_or_else(
+        || Error::internal("make a scratch database", "nothing was tried"),
+        |e| broken("psql", &e),
+    ))
 }
 
 async fn order(bench: &Bench, scratch: &Scratch, sql: &str) -> Result<Ended> {
@@ -170,9 +178,14 @@ async fn order(bench: &Bench, scratch: &Scratch, sql: &str) -> Result<Ended> {
         sqlite_roots: Vec::new(),
         log: bench.log.clone(),
     };
-    let invocation = Connection::prepare(&source)?
-        .invoke(&psql)
-        .args(["--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1", "--command", sql]);
+    let invocation = Connection::prepare(&source)?.invoke(&psql).args([
+        "--no-psqlrc",
+        "--no-password",
+        "--quiet",
+        "--set=ON_ERROR_STOP=1",
+        "--command",
+        sql,
+    ]);
     let (ended, _) = invocation.output(scratch.login.redactor(), 4096, LONGEST_ORDER).await?;
     Ok(ended)
 }
