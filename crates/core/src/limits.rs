@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 
 use crate::retention::Cron;
+use crate::verify;
 
 /// What a job may use, and how long it may take.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Limits {
     pub sqlite_roots: Vec<PathBuf>,
     /// When retention runs over all databases; none: only after backups, and when asked.
     pub retention: Option<Cron>,
+    /// When backups are test-restored by policy; none: only after backups, and when asked.
+    pub verify: Option<verify::Cron>,
     /// Whether a dump that this installation did not make may be loaded as a superuser.
     pub allow_superuser: bool,
     /// Safety backups are kept for so many days, unless their restore is confirmed before.

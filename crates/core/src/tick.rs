@@ -39,6 +39,8 @@ pub struct Ticked {
     pub retired: usize,
     /// Definitions written to storage.
     pub defined: usize,
+    /// Test restores queued.
+    pub tested: usize,
 }
 
 /// Looks at everything that is due, once. A failure at one database or job is told as an event and

@@ -8,3 +8,4 @@ mod pages;
 mod restore;
 mod retention;
 mod support;
+mod verify;

@@ -61,6 +61,7 @@ pub const TABLE: &[Rule] = &[
     rule(Method::DELETE, "/backups/{id}", Scope::Delete),
     rule(Method::GET, "/backups/{id}/download", Scope::Admin),
     rule(Method::POST, "/backups/{id}/restore", Scope::Restore),
+    rule(Method::POST, "/backups/{id}/verify", Scope::Admin),
     rule(Method::GET, "/jobs", Scope::Admin),
     // Who may restore may follow the restore, whose id the answer has told.
     either(Method::GET, "/jobs/{id}", Scope::Admin, Scope::Restore),

@@ -49,6 +49,8 @@ pub const DEFAULT_RETENTION_SCHEDULE: &str = "15 * * * *";
 
 /// How many days safety backups are kept when nobody says otherwise.
 pub const DEFAULT_SAFETY_DAYS: u32 = 7;
+/// When databases whose backups are test-restored daily or weekly have their turn when nobody says otherwise.
+pub const DEFAULT_VERIFY_SCHEDULE: &str = "0 5 * * *";
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +62,8 @@ pub struct Config {
     /// When retention runs over all databases, as a crontab in `global.timezone`; none: it has no schedule
     /// of its own.
     pub retention_schedule: Option<String>,
+    /// When backups are test-restored.
+    pub verify: Verify,
     /// The databases, in the file's order, each with what it inherits.
     pub databases: Vec<Entry>,
     /// How the server runs.
@@ -111,6 +115,15 @@ pub struct Global {
     pub settings: Map<String, Value>,
     /// How many jobs run at once.
     pub max_parallel_jobs: u32,
+}
+
+/// The section `verify`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verify {
+    /// When databases whose policy is `daily` or `weekly` have their turn; none: never by themselves.
+    pub schedule: Option<String>,
+    /// The zone of that schedule, of its days and its weeks; none: `global.timezone`.
+    pub timezone: Option<String>,
 }
 
 /// The section `package-conf`.

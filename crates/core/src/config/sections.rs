@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 use super::place::{Known, Place};
 use super::{
     Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
-    DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_SAFETY_DAYS, DEFAULT_STALL_SECONDS, Global,
-    PackageCompression, PackageConf, Restore, Server, Stores, entries, fields,
+    DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_SAFETY_DAYS, DEFAULT_STALL_SECONDS,
+    DEFAULT_VERIFY_SCHEDULE, Global, PackageCompression, PackageConf, Restore, Server, Stores, Verify,
+    entries, fields,
 };
 use crate::{Error, Result};
 
@@ -45,16 +46,15 @@ const PACKAGE: Known =
     Known { fields: &["schedule", "compression", "retention_days", "max_backups"], later: &[] };
 
 const RESTORE: Known = Known { fields: &["allow_superuser", "safety_days"], later: &[] };
+const VERIFY: Known = Known { fields: &["policy", "schedule", "timezone"], later: &["servers"] };
 
 const RETENTION: Known = Known { fields: &["schedule"], later: &[] };
 
 /// The whole file.
 pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
     let root = root.section(&ROOT)?;
-    if let Some(verify) = root.some("verify").filter(|verify| verify.choice(&["off"]).is_err()) {
-        return Err(verify.later());
-    }
     let mut inherited = Map::new();
+    let verify = verify(root.some("verify"), &mut inherited)?;
     if let Some(encryption) = root.get("encryption") {
         inherited.insert("encryption".to_owned(), fields::recipients(encryption, true)?.into());
     }
@@ -65,6 +65,7 @@ pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
     Ok(Config {
         package: root.some("package-conf").map(package).transpose()?,
         retention_schedule: retention(root.get("retention"))?,
+        verify,
         databases: match root.get("databases") {
             Some(list) => entries::read(list, &global.settings)?,
             None => Vec::new(),
@@ -126,6 +127,25 @@ fn restore(place: Option<&Place<'_>>) -> Result<Restore> {
         restore.safety_days = days.number(1, fields::MAX_DAYS)?;
     }
     Ok(restore)
+}
+
+/// A word is the policy that databases inherit; a mapping says when `daily` and `weekly` have their turn.
+fn verify(place: Option<&Place<'_>>, inherited: &mut Map<String, Value>) -> Result<Verify> {
+    let mut verify = Verify { schedule: Some(DEFAULT_VERIFY_SCHEDULE.to_owned()), timezone: None };
+    let Some(place) = place else { return Ok(verify) };
+    if !place.is_mapping() {
+        inherited.insert("verify".to_owned(), fields::verify(place)?.into());
+        return Ok(verify);
+    }
+    let section = place.section(&VERIFY)?;
+    if let Some(policy) = section.some("policy") {
+        inherited.insert("verify".to_owned(), fields::verify(policy)?.into());
+    }
+    if let Some(schedule) = section.get("schedule") {
+        verify.schedule = if schedule.is_null() { None } else { Some(fields::schedule(schedule)?) };
+    }
+    verify.timezone = section.some("timezone").map(fields::timezone).transpose()?;
+    Ok(verify)
 }
 
 fn server(place: Option<&Place<'_>>) -> Result<Server> {

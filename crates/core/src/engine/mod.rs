@@ -7,6 +7,7 @@
 //! completeness rule: it never answers `Ok` for a dump that it cannot prove to be whole.
 //! `CONTRIBUTING.md` has the recipe with the tests that go with it.
 
+pub mod account;
 pub mod feed;
 pub mod mysql;
 pub mod observe;
@@ -14,6 +15,7 @@ pub mod postgres;
 pub mod process;
 mod pump;
 pub mod restore;
+pub mod scratch;
 pub mod sink;
 mod source;
 pub mod sqlite;
@@ -27,6 +29,7 @@ use self::observe::Observer;
 pub use self::restore::{
     Dump, DumpFacts, DumpSource, Loaded, Present, Refusal, Restorer, Survey, Target, WasSwapped,
 };
+use self::scratch::ScratchServers;
 pub use self::sink::{Meter, RawSink};
 pub use self::source::{JobLog, ResolvedLogin, Source};
 pub use self::toolbox::{Tool, Toolbox};
@@ -65,6 +68,11 @@ pub trait Engine: Send + Sync {
 
     /// How its dumps are put back; none where this build cannot yet.
     fn restorer(&self) -> Option<&dyn Restorer> {
+        None
+    }
+
+    /// Where its dumps are test-restored; none where this build cannot yet.
+    fn scratch(&self) -> Option<&dyn ScratchServers> {
         None
     }
 

@@ -40,7 +40,7 @@ pub struct History {
     /// The newest test restore whose verdict was `ok`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_verified: Option<LastVerdict>,
-    /// The newest test restore that had a verdict.
+    /// The newest test restore whose verdict was `ok` or `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_verdict: Option<LastVerdict>,
     /// Those counted last whose own records may not say so yet. It is what makes counting exact:
@@ -128,7 +128,8 @@ impl History {
         if verdict.status == VerificationStatus::Ok && newer(&self.last_verified) {
             self.last_verified = Some(last.clone());
         }
-        if newer(&self.last_verdict) {
+        // What could not be tried tells nothing of the backups: an alert on a failed one goes on.
+        if verdict.status != VerificationStatus::NotVerified && newer(&self.last_verdict) {
             self.last_verdict = Some(last);
         }
     }

@@ -17,7 +17,7 @@ mod names;
 mod plan;
 mod request;
 mod run;
-mod target;
+pub(crate) mod target;
 mod undo;
 
 pub use self::plan::{Plan, Request, Wanted, plan};

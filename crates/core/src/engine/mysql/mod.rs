@@ -21,6 +21,7 @@ mod lexer;
 mod observer;
 mod restore;
 mod rows;
+mod scratch;
 mod server;
 mod tools;
 
@@ -33,6 +34,7 @@ use self::server::Server;
 use self::tools::{Client, Family};
 use super::observe::{Observed, Observer};
 use super::process;
+use super::scratch::ScratchServers;
 use super::sink::RawSink;
 use super::source::Source;
 use super::wording::{grouped, one_line};
@@ -116,6 +118,10 @@ impl Engine for Mysql {
     }
 
     fn restorer(&self) -> Option<&dyn Restorer> {
+        Some(self)
+    }
+
+    fn scratch(&self) -> Option<&dyn ScratchServers> {
         Some(self)
     }
 
