@@ -189,7 +189,7 @@ async fn holds_a_server() {
         pid_in(bench.folder.join("server/data/postmaster.pid")),
         test.folder().display()
     );
-    tokio::time::sleep(Duration::from_secs(120)).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
     scratch.stop().await;
 }
 
