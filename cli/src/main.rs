@@ -102,7 +102,7 @@ impl Serve {
         let settings = Settings::load(&Overrides { config, listen, catalog, storage, backup_now })?;
         let stop = stop_signal()?;
         let listener = bind(settings.listen).await?;
-        Ok(run(settings, listener, stop).await?)
+        Ok(Box::pin(run(settings, listener, stop)).await?)
     }
 }
 

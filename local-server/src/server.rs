@@ -9,8 +9,8 @@ use std::time::Duration;
 use respaldo_adapters::time::SystemIds;
 use respaldo_api::access::Guard;
 use respaldo_api::router;
-use respaldo_core::backup::Worker;
 use respaldo_core::config;
+use respaldo_core::jobs::Worker;
 use respaldo_core::ports::Ids as _;
 use respaldo_core::{Error, ErrorKind, Result};
 use tokio::net::TcpListener;
@@ -92,11 +92,10 @@ pub async fn serve(
     let stopping = watch::Sender::new(false);
     let ticks = functions().into_iter().filter_map(|function| function.tick).collect();
     let scheduler = tokio::spawn(scheduler::run(app.clone(), ticks, stopping.subscribe()));
-    let job = functions().into_iter().find_map(|function| function.job);
-    let job = job.ok_or_else(|| Error::internal("start the worker", "no function works on jobs"))?;
+    let works = functions().into_iter().filter_map(|function| function.job).collect();
     let owner = format!("local-server {} {}", process::id(), SystemIds.ulid(app.now()));
     let worker = Arc::new(Worker::new(owner));
-    let worker = tokio::spawn(worker::run(app.clone(), job, worker, rings, stopping.subscribe()));
+    let worker = tokio::spawn(worker::run(app.clone(), works, worker, rings, stopping.subscribe()));
     let routes = router(functions(), app.clone(), settings.guard);
     let mut stopped = stopping.subscribe();
     let http = axum::serve(listener, routes).with_graceful_shutdown(async move {

@@ -198,6 +198,9 @@ fn limits(config: &Config, catalog: &Path) -> Result<Limits> {
         staging: server.staging.as_ref().map_or_else(|| folder_of(catalog).join("staging"), PathBuf::from),
         sqlite_roots: server.sqlite_roots.iter().map(PathBuf::from).collect(),
         retention: retention(config)?,
+        allow_superuser: false,
+        safety_days: 7,
+        run_as: server.run_as.clone(),
         defaults: config.global.settings.clone(),
     })
 }

@@ -101,13 +101,14 @@ async fn ended(app: &App, id: JobId) -> Result<Job> {
 }
 
 fn tell(app: &App, job: &Job, address: SocketAddr) {
-    let name = job.backup().name.as_deref().unwrap_or("the backup");
-    let (Status::Succeeded, Some(artifact)) = (job.status, &job.backup().artifact) else {
+    let Ok(backup) = job.backup() else { return };
+    let name = backup.name.as_deref().unwrap_or("the backup");
+    let (Status::Succeeded, Some(artifact)) = (job.status, &backup.artifact) else {
         let why = job.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
         println!("\nThe backup of database {} is {}{why}", job.database_id, job.status.as_str());
         return;
     };
-    let rows = job.backup().fingerprint.as_ref().map_or_else(String::new, |f| format!("{} rows, ", f.rows()));
+    let rows = backup.fingerprint.as_ref().map_or_else(String::new, |f| format!("{} rows, ", f.rows()));
     println!("\nBacked up database {}: {rows}{} bytes stored", job.database_id, artifact.size_bytes);
     println!("  artifact {}", app.storage.location_of(name));
     println!("  sha256   {}", artifact.sha256);

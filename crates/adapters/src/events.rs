@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use respaldo_core::Result;
-use respaldo_core::model::{Database, Job, Status, Work};
+use respaldo_core::model::{Database, Job, Status};
 use respaldo_core::ports::{Event, Events};
 use respaldo_core::retention::Reason;
 
@@ -39,20 +39,21 @@ fn of_database(database: &Database, what: &'static str) {
 }
 
 fn of_removal(job: &Job, reason: Reason) {
+    let backup = job.backup().ok();
     tracing::info!(
         job = %job.id,
         database_id = job.database_id.0,
-        name = job.backup().name,
+        name = backup.and_then(|backup| backup.name.as_deref()),
         created_at = %job.created_at,
-        size_bytes = job.backup().artifact.as_ref().map(|artifact| artifact.size_bytes),
+        size_bytes = backup.and_then(|backup| Some(backup.artifact.as_ref()?.size_bytes)),
         %reason,
         "retention removes a backup"
     );
 }
 
 fn of_job(job: &Job) {
-    let Work::Dump(backup) = &job.work;
-    let artifact = backup.artifact.as_ref();
+    let backup = job.backup().ok();
+    let artifact = backup.and_then(|backup| backup.artifact.as_ref());
     let duration_ms =
         job.started_at.zip(job.finished_at).map(|(from, to)| to.duration_since(from).as_millis());
     let duration_ms = duration_ms.and_then(|millis| i64::try_from(millis).ok());
@@ -61,14 +62,15 @@ fn of_job(job: &Job) {
             tracing::$level!(
                 job = %job.id,
                 database_id = job.database_id.0,
-                kind = backup.kind.as_str(),
+                work = job.work.as_str(),
+                kind = backup.map(|backup| backup.kind.as_str()),
                 status = job.status.as_str(),
-                name = backup.name,
+                name = backup.and_then(|backup| backup.name.as_deref()),
                 duration_ms,
                 size_bytes = artifact.map(|artifact| artifact.size_bytes),
                 raw_bytes = artifact.map(|artifact| artifact.raw_bytes),
                 $($error)*
-                "backup ended"
+                "job ended"
             )
         };
     }

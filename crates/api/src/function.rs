@@ -1,8 +1,8 @@
 //! The one shape of a function that every host understands.
 
 use futures::future::BoxFuture;
-use respaldo_core::backup::{Ran, Worker};
-use respaldo_core::model::JobId;
+use respaldo_core::jobs::{Ran, Worker};
+use respaldo_core::model::{JobId, WorkKind};
 use respaldo_core::tick::Ticked;
 use respaldo_core::{App, Result};
 use utoipa_axum::router::OpenApiRouter;
@@ -21,8 +21,8 @@ pub struct Function {
     pub routes: OpenApiRouter<App>,
     /// What it does on a tick.
     pub tick: Option<TickFn>,
-    /// What it does for a job.
-    pub job: Option<JobFn>,
+    /// The kind of jobs that it works on, and how.
+    pub job: Option<(WorkKind, JobFn)>,
 }
 
 impl Function {

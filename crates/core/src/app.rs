@@ -8,6 +8,7 @@ use crate::engine::Toolbox;
 use crate::keyring::MasterKey;
 use crate::limits::Limits;
 use crate::ports::{Catalog, Clock, Doorbell, Events, Ids, Secrets};
+use crate::seal::Identity;
 use crate::storage::Storage;
 
 /// The surroundings of one installation, as its host put them together.
@@ -31,6 +32,8 @@ pub struct App {
     pub key: Arc<MasterKey>,
     /// Where the engines' tools are found.
     pub toolbox: Arc<Toolbox>,
+    /// What opens encrypted artifacts.
+    pub identities: Arc<[Identity]>,
     /// What a job may use, and how long it may take.
     pub limits: Arc<Limits>,
 }

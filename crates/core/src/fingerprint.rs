@@ -80,6 +80,28 @@ impl Fingerprint {
         self.0.entry(name.to_owned()).or_default()
     }
 
+    /// The tables of which `other` holds something else, one line each that names the table.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, table) in &self.0 {
+            match other.0.get(name) {
+                None => lines.push(format!("{name}: missing, {} rows were backed up", table.rows)),
+                Some(found) if found.rows != table.rows => {
+                    lines.push(format!("{name}: {} rows, {} were backed up", found.rows, table.rows));
+                }
+                Some(found) if found.hash != table.hash => {
+                    lines.push(format!("{name}: {} rows as backed up, but other contents", table.rows));
+                }
+                Some(_) => {}
+            }
+        }
+        let extra = other.0.iter().filter(|(name, _)| !self.0.contains_key(*name));
+        lines.extend(
+            extra.map(|(name, table)| format!("{name}: {} rows, and it was not backed up", table.rows)),
+        );
+        lines
+    }
+
     /// Rows of all tables together.
     pub fn rows(&self) -> u64 {
         self.0.values().map(|table| table.rows).sum()

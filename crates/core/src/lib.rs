@@ -40,11 +40,13 @@ pub mod model;
 pub mod ports;
 pub mod redact;
 pub mod rescue;
+pub mod restore;
 pub mod retention;
 pub mod schedule;
 pub mod seal;
 pub mod storage;
 pub mod tick;
+pub mod verify;
 
 pub use app::App;
 pub use error::{Error, ErrorKind, Result};

@@ -29,6 +29,13 @@ pub struct Limits {
     pub sqlite_roots: Vec<PathBuf>,
     /// When retention runs over all databases; none: only after backups, and when asked.
     pub retention: Option<Cron>,
+    /// Whether a dump that this installation did not make may be loaded as a superuser.
+    pub allow_superuser: bool,
+    /// Safety backups are kept for so many days, unless their restore is confirmed before.
+    pub safety_days: u32,
+    /// The system user that scratch servers run as, where this process is root; none: a user that the
+    /// server's package made, else `nobody`.
+    pub run_as: Option<String>,
     /// Policy fields of databases that do not set them (`global` in `config.yaml`).
     pub defaults: serde_json::Map<String, serde_json::Value>,
 }

@@ -6,10 +6,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::app::App;
-use crate::backup::{aftermath, queued, staging, sweep, tombstone};
+use crate::backup::{queued, staging, sweep, tombstone};
 use crate::databases::{self, definition};
-use crate::jobs;
-use crate::model::{BackupKind, Database, Job, JobId, Status};
+use crate::jobs::{self, aftermath};
+use crate::model::{BackupKind, Database, Job, JobId, Status, WorkKind};
 use crate::ports::{Event, JobFilter};
 use crate::schedule::Timing;
 use crate::{Error, ErrorKind, Result};
@@ -176,8 +176,8 @@ async fn start(app: &App, database: &Database, slot: Timestamp) -> Result<Option
     if let Some(reason) = databases::held_back(app, database).await? {
         return skip(app, database, slot, &format!("held back: {reason}")).await;
     }
-    if let Some(active) = active_backup(app, database, slot).await? {
-        return skip(app, database, slot, &format!("backup {active} has not ended yet")).await;
+    if let Some(active) = active_job(app, database, slot).await? {
+        return skip(app, database, slot, &format!("{active} has not ended yet")).await;
     }
     let job = queued(app, database, BackupKind::Scheduled, JobId::for_slot(database.uid, slot), slot);
     if create(app, &job).await? {
@@ -191,14 +191,18 @@ async fn create(app: &App, job: &Job) -> Result<bool> {
     Ok(app.catalog.create_job(job).await? && !tombstone::lay_to_rest(app, job).await?)
 }
 
-async fn active_backup(app: &App, database: &Database, slot: Timestamp) -> Result<Option<JobId>> {
+/// A backup of this database, or a restore into it, that waits or runs.
+async fn active_job(app: &App, database: &Database, slot: Timestamp) -> Result<Option<String>> {
     let own = JobId::for_slot(database.uid, slot);
     for status in [Status::Running, Status::Queued] {
         let filter =
             JobFilter { database_id: Some(database.id), status: Some(status), ..JobFilter::default() };
-        let jobs = app.catalog.jobs(&filter, None, 2).await?;
-        if let Some(job) = jobs.iter().find(|job| job.id != own) {
-            return Ok(Some(job.id));
+        for job in app.catalog.jobs(&filter, None, MOST).await? {
+            match job.work.kind() {
+                WorkKind::Dump if job.id != own => return Ok(Some(format!("backup {}", job.id))),
+                WorkKind::Restore => return Ok(Some(format!("restore {}", job.id))),
+                _ => {}
+            }
         }
     }
     Ok(None)

@@ -41,13 +41,14 @@ pub(crate) struct JobColumns {
 
 impl JobColumns {
     pub(crate) fn of(job: &Job) -> Outcome<Self> {
-        let backup = job.backup();
-        let stored = backup.artifact.as_ref().filter(|_| job.status == Status::Succeeded);
+        let backup = job.backup().ok();
+        let artifact = backup.and_then(|backup| backup.artifact.as_ref());
+        let stored = artifact.filter(|_| job.status == Status::Succeeded);
         let size = stored.map_or(0, |artifact| artifact.size_bytes.min(LARGEST_SIZE));
         Ok(Self {
             database_id: job.database_id.0,
             status: job.status.as_str(),
-            backup_kind: Some(backup.kind.as_str()),
+            backup_kind: backup.map(|backup| backup.kind.as_str()),
             created_at: millis(job.created_at),
             attention_at: job.attention_at().map(millis),
             size_bytes: integer(size),

@@ -66,7 +66,7 @@ pub(crate) fn outlines(
     after: Option<Cursor>,
     limit: usize,
 ) -> Outcome<Vec<Outline>> {
-    let filter = JobFilter { database_id: Some(database), ..JobFilter::default() };
+    let filter = JobFilter { database_id: Some(database), backups_only: true, ..JobFilter::default() };
     let mut statement = connection.prepare_cached(&list_sql(&filter, after.is_some()))?;
     let mut rows = statement.query(params![
         database.0,
@@ -99,6 +99,7 @@ pub(crate) fn list_sql(filter: &JobFilter, continued: bool) -> String {
         (filter.database_id.is_some(), "database_id = ?1"),
         (filter.status.is_some(), "status = ?2"),
         (filter.kind.is_some(), "backup_kind = ?3"),
+        (filter.backups_only, "backup_kind IS NOT NULL"),
         (filter.since.is_some(), "created_at >= ?4"),
         (continued, "(created_at, id) < (?5, ?6)"),
     ];

@@ -59,7 +59,7 @@ fn files(root: &Path, folder: &Path) -> Vec<String> {
 
 /// What a backup has where there are no links: its artifact and its manifest.
 fn stored(job: &Job) -> Vec<String> {
-    let artifact = job.backup().artifact.as_ref().unwrap();
+    let artifact = job.backup().unwrap().artifact.as_ref().unwrap();
     let manifest = keys::manifest(job.database_uid, job.id, artifact.attempt);
     artifact.volumes.iter().map(|volume| volume.key.clone()).chain([manifest]).collect()
 }
@@ -79,7 +79,7 @@ async fn without_hard_links_backups_succeed_under_their_keys_and_that_is_told_on
         }
         expected.sort();
         assert_eq!(files(folder.path(), folder.path()), expected, "no link, and no copy in its place");
-        let artifact = kept.backup().artifact.as_ref().unwrap();
+        let artifact = kept.backup().unwrap().artifact.as_ref().unwrap();
         let bytes = std::fs::read(folder.path().join(&artifact.volumes[0].key)).unwrap();
         let mut digester = respaldo_core::seal::Digester::new();
         digester.update(&bytes);

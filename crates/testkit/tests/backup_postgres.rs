@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use respaldo_core::backup::{self, Ran, Worker};
+use respaldo_core::backup;
 use respaldo_core::databases::{self, Login, Registration};
 use respaldo_core::jobs;
+use respaldo_core::jobs::{Ran, Worker};
 use respaldo_core::model::{Database, Job, Status};
 use respaldo_core::ports::SecretString;
 use respaldo_core::{Error, ErrorKind};
@@ -48,7 +49,7 @@ fn error_of(job: &Job) -> &Error {
 
 fn artifact(test: &TestApp, job: &Job) -> PathBuf {
     assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
-    test.backups().join(job.backup().name.as_ref().unwrap())
+    test.backups().join(job.backup().unwrap().name.as_ref().unwrap())
 }
 
 #[tokio::test]
@@ -69,13 +70,13 @@ async fn a_plain_backup_loads_with_gunzip_and_psql_into_an_equal_database() {
     // The copy has the same fingerprint, though its rows may lie in another order.
     let copied = register(&test, server, &copy, json!({})).await;
     let again = test.back_up(&copied).await;
-    assert_eq!(again.backup().fingerprint, job.backup().fingerprint);
-    let rows = job.backup().fingerprint.as_ref().unwrap().rows();
+    assert_eq!(again.backup().unwrap().fingerprint, job.backup().unwrap().fingerprint);
+    let rows = job.backup().unwrap().fingerprint.as_ref().unwrap().rows();
     assert!(rows > 10_000, "{rows} rows");
     // One row fewer, and it has another.
     server.psql(&copy, "DELETE FROM ONLY app.big WHERE ctid = (SELECT min(ctid) FROM app.big)");
     let changed = test.back_up(&copied).await;
-    assert_ne!(changed.backup().fingerprint, job.backup().fingerprint);
+    assert_ne!(changed.backup().unwrap().fingerprint, job.backup().unwrap().fingerprint);
 }
 
 #[tokio::test]
@@ -87,7 +88,7 @@ async fn a_custom_backup_loads_with_pg_restore_and_has_the_plain_one_s_fingerpri
     let fields = json!({"format": "custom", "compression": "zstd"});
     let job = test.back_up(&register(&test, server, &source, fields).await).await;
     assert!(artifact(&test, &job).to_string_lossy().ends_with(".dump.zst"));
-    assert_eq!(job.backup().fingerprint, plain.backup().fingerprint);
+    assert_eq!(job.backup().unwrap().fingerprint, plain.backup().unwrap().fingerprint);
 
     let mut zstd = command("zstd");
     zstd.args(["--decompress", "--stdout"]).arg(artifact(&test, &job));
@@ -111,7 +112,7 @@ async fn hostile_names_are_backed_up_and_never_interpreted() {
         server.psql(&name, "CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2)");
         let job = test.back_up(&register(&test, server, &name, json!({})).await).await;
         assert_eq!(job.status, Status::Succeeded, "{name}: {:?}", job.error);
-        assert_eq!(job.backup().fingerprint.as_ref().unwrap().rows(), 2, "{name}");
+        assert_eq!(job.backup().unwrap().fingerprint.as_ref().unwrap().rows(), 2, "{name}");
         server.drop_database(&name);
     }
     let within = server.fresh_database("names");
@@ -233,7 +234,7 @@ async fn tools_that_lie_or_die_never_make_a_backup_and_see_no_secret() {
         let (test, database, tools) = with_fake_dump(behaviour, SignedDuration::from_mins(1)).await;
         let job = test.back_up(&database).await;
         error_of(&job);
-        assert!(job.backup().artifact.is_none(), "{shown}");
+        assert!(job.backup().unwrap().artifact.is_none(), "{shown}");
         let calls = tools.calls("pg_dump");
         assert!(!calls.is_empty(), "{shown}");
         for call in calls {
@@ -264,7 +265,7 @@ async fn a_tool_that_gives_no_byte_for_too_long_is_killed_with_its_children_and_
             !respaldo_testkit::host::is_alive(call.pid)
         });
     }
-    assert!(test.run_to_end(job.id).await.backup().artifact.is_none());
+    assert!(test.run_to_end(job.id).await.backup().unwrap().artifact.is_none());
     test.assert_promises().await;
 }
 

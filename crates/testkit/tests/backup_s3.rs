@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use opendal::{HttpTransporter, Operator, services};
 use opendal_http_transport_reqwest::ReqwestTransport;
-use respaldo_core::backup::{self, Ran, Worker};
+use respaldo_core::backup;
+use respaldo_core::jobs::{Ran, Worker};
 use respaldo_core::model::{Database, Job, Status};
 use respaldo_core::storage::Storage;
 use respaldo_core::tick::tick;
@@ -48,7 +49,7 @@ fn objects(server: &S3Server) -> Vec<String> {
 }
 
 fn assert_only(server: &S3Server, job: &Job, shown: &str) {
-    let artifact = job.backup().artifact.as_ref().unwrap();
+    let artifact = job.backup().unwrap().artifact.as_ref().unwrap();
     let mut expected: Vec<String> = artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
     expected.push(keys::manifest(job.database_uid, job.id, artifact.attempt));
     expected.sort();

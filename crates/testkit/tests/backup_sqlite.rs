@@ -31,7 +31,7 @@ async fn the_artifact_lies_under_its_name_and_opens_with_gunzip_to_the_same_data
     let database = test.register_sample().await;
     let job = test.back_up(&database).await;
     assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
-    let name = job.backup().name.clone().unwrap();
+    let name = job.backup().unwrap().name.clone().unwrap();
     assert!(name.starts_with("sqlite_sample_") && name.ends_with(".db.gz"), "{name}");
     let copy = test.folder().join("copy.db");
     gunzip(&test.backups().join(&name), &copy);
@@ -61,7 +61,7 @@ async fn two_backups_in_one_second_have_two_names() {
     let test = TestApp::new();
     let database = test.register_sample().await;
     let (one, other) = (test.back_up(&database).await, test.back_up(&database).await);
-    assert_ne!(one.backup().name, other.backup().name);
+    assert_ne!(one.backup().unwrap().name, other.backup().unwrap().name);
     test.assert_promises().await;
 }
 
@@ -75,7 +75,7 @@ async fn every_compression_is_what_its_name_says() {
             "compression": compression});
         let database = test.register(fields).await;
         let job = test.back_up(&database).await;
-        assert!(job.backup().name.as_ref().unwrap().ends_with(&format!(".{extension}")));
+        assert!(job.backup().unwrap().name.as_ref().unwrap().ends_with(&format!(".{extension}")));
         test.assert_readable(&job);
     }
 }
@@ -91,7 +91,7 @@ async fn an_encrypted_backup_tells_nothing_of_its_tables_and_age_opens_it() {
     let database = test.register(fields).await;
     let job = test.back_up(&database).await;
     assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
-    assert!(job.backup().fingerprint.is_none());
+    assert!(job.backup().unwrap().fingerprint.is_none());
     let manifest = test.files().into_iter().find(|file| file.ends_with("manifest.json")).unwrap();
     let manifest = fs::read_to_string(test.backups().join(manifest)).unwrap();
     assert!(manifest.contains("BEGIN AGE ENCRYPTED FILE") && !manifest.contains("\"rows\""), "{manifest}");
@@ -101,7 +101,7 @@ async fn an_encrypted_backup_tells_nothing_of_its_tables_and_age_opens_it() {
     age.arg("--decrypt")
         .arg("--identity")
         .arg(&key)
-        .arg(test.backups().join(job.backup().name.as_ref().unwrap()));
+        .arg(test.backups().join(job.backup().unwrap().name.as_ref().unwrap()));
     let sealed = test.folder().join("copy.db.gz");
     fs::write(&sealed, run(age, std::io::empty()).stdout).unwrap();
     let copy = test.folder().join("copy.db");

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use respaldo_core::backup::{self, Worker};
+use respaldo_core::backup;
 use respaldo_core::databases::{self, BackupsFate};
+use respaldo_core::jobs::Worker;
 use respaldo_core::model::{Database, DatabaseId, History, Job, JobId, Status};
 use respaldo_core::ports::Event;
 use respaldo_core::tick::tick;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use respaldo_core::Limits;
-use respaldo_core::backup::{self, Ran, Worker};
+use respaldo_core::backup;
 use respaldo_core::databases::{self, Login, Registration};
+use respaldo_core::jobs::{Ran, Worker};
 use respaldo_core::model::{Database, Job, JobId, Status};
 use respaldo_core::ports::{LogEntry, SecretString};
 use respaldo_core::{ErrorKind, Result};

@@ -196,7 +196,7 @@ async fn measure(case: &Value) -> u64 {
     let job = test.back_up(&database).await;
     let peak = status_bytes("VmHWM");
     assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
-    let raw = job.backup().artifact.as_ref().unwrap().raw_bytes;
+    let raw = job.backup().unwrap().artifact.as_ref().unwrap().raw_bytes;
     assert!(raw >= case["raw_bytes"].as_u64().unwrap(), "{raw} bytes were dumped");
     peak - idle
 }

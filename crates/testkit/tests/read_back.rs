@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use opendal::{Operator, services};
-use respaldo_core::backup::{self, Ran, Worker};
+use respaldo_core::backup;
+use respaldo_core::jobs::{Ran, Worker};
 use respaldo_core::model::{Database, Job, JobId, Status};
 use respaldo_core::storage::Storage;
 use respaldo_core::{ErrorKind, Limits, Result, jobs, keys};
@@ -91,7 +92,7 @@ impl Installation {
         self.reads.thaw();
         let job = self.test.run_to_end(id).await;
         assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
-        let artifact = job.backup().artifact.as_ref().unwrap();
+        let artifact = job.backup().unwrap().artifact.as_ref().unwrap();
         let mut digester = respaldo_core::seal::Digester::new();
         for volume in &artifact.volumes {
             digester.update(&self.held.read(&volume.key).await.unwrap().to_bytes());

@@ -66,7 +66,7 @@ impl Installed {
                 self.test.run(job.id).await.unwrap();
             }
             let job = self.test.job(job.id).await;
-            new.push((job.backup().config_id.clone().unwrap(), job));
+            new.push((job.backup().unwrap().config_id.clone().unwrap(), job));
         }
         new.sort_by(|one, other| one.0.cmp(&other.0));
         new
@@ -120,7 +120,7 @@ async fn a_file_with_inheritance_runs_on_its_crontabs_in_the_zone_of_the_environ
     let [(mongo, skipped), (notes, saved)] = &at_two[..] else { panic!("two at two: {at_two:?}") };
     assert_eq!((mongo.as_str(), notes.as_str()), ("mongo_logs_dev", "notes"));
     assert_held_back(skipped);
-    assert_eq!((saved.status, saved.backup().compression), (Status::Succeeded, Compression::Gzip));
+    assert_eq!((saved.status, saved.backup().unwrap().compression), (Status::Succeeded, Compression::Gzip));
     assert_eq!(installed.at(day, 2, 59).await, []);
     let at_three = installed.at(day, 3, 0).await;
     let [(ventas, saved)] = &at_three[..] else { panic!("one at three: {at_three:?}") };
@@ -167,7 +167,7 @@ async fn a_flat_file_runs_on_its_crontabs_in_utc() {
     assert_eq!((name.as_str(), saved.status), ("my-postgres-db", Status::Succeeded), "{:?}", saved.error);
     let at_four = installed.at(day, 4, 0).await;
     let [(name, skipped)] = &at_four[..] else { panic!("one at four: {at_four:?}") };
-    assert_eq!((name.as_str(), skipped.backup().compression), ("my-mongo-db", Compression::None));
+    assert_eq!((name.as_str(), skipped.backup().unwrap().compression), ("my-mongo-db", Compression::None));
     assert_held_back(skipped);
     installed.test.assert_promises().await;
 }

@@ -22,7 +22,10 @@ async fn hourly(test: &TestApp) -> Database {
 fn by_slot(jobs: &[Job]) -> BTreeMap<Timestamp, Vec<&Job>> {
     let mut slots: BTreeMap<Timestamp, Vec<&Job>> = BTreeMap::new();
     for job in jobs {
-        slots.entry(job.backup().slot.expect("a scheduled backup has a slot")).or_default().push(job);
+        slots
+            .entry(job.backup().unwrap().slot.expect("a scheduled backup has a slot"))
+            .or_default()
+            .push(job);
     }
     slots
 }
@@ -38,7 +41,10 @@ async fn nothing_is_due_before_its_time_and_then_once() {
         tick(&test.app).await.unwrap();
     }
     let [job] = &test.jobs().await[..] else { panic!("one backup") };
-    assert_eq!((job.backup().kind, job.backup().slot), (BackupKind::Scheduled, database.next_due_at));
+    assert_eq!(
+        (job.backup().unwrap().kind, job.backup().unwrap().slot),
+        (BackupKind::Scheduled, database.next_due_at)
+    );
     let job = test.run_to_end(job.id).await;
     assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
     test.assert_promises().await;

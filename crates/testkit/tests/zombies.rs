@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use respaldo_core::app::App;
-use respaldo_core::backup::{self, Ran, Worker};
+use respaldo_core::backup;
+use respaldo_core::jobs::{Ran, Worker};
 use respaldo_core::model::{Job, JobId, Status};
 use respaldo_core::tick::tick;
 use respaldo_core::{Result, jobs};

@@ -68,13 +68,13 @@ async fn answer(app: &App, job: Job, headers: &HeaderMap) -> Answer<Response> {
     let location = location.map_err(|error| Error::internal("answer a backup", error))?;
     let Some(wait) = prefer::wait(headers) else {
         return Ok(
-            (StatusCode::ACCEPTED, [(LOCATION, location)], Json(BackupView::of(app, job))).into_response()
+            (StatusCode::ACCEPTED, [(LOCATION, location)], Json(BackupView::of(app, &job)?)).into_response()
         );
     };
     let job = prefer::until_ended(app, job.id, wait).await?;
     let status = if job.status.is_terminal() { StatusCode::CREATED } else { StatusCode::ACCEPTED };
     let headers = [(LOCATION, location), (PREFERENCE_APPLIED, prefer::applied(wait))];
-    Ok((status, headers, Json(BackupView::of(app, job))).into_response())
+    Ok((status, headers, Json(BackupView::of(app, &job)?)).into_response())
 }
 
 /// Lists backups, newest first.
@@ -95,7 +95,9 @@ pub(crate) async fn list(State(app): State<App>, mut params: Params) -> Answer<R
     let filter = JobFilter { kind: params.word("kind", KINDS)?, ..filter(&mut params)? };
     params.finish()?;
     let backups = backup::list(&app, &filter, page.after, page.probe()).await?;
-    Ok(page.answer("/backups", &params, backups, Cursor::after, |job| BackupView::of(&app, job)))
+    // All of them are backups: that was the condition.
+    let view = |job: Job| BackupView::of(&app, &job).ok();
+    Ok(page.answer("/backups", &params, backups, Cursor::after, view))
 }
 
 /// The conditions that backups and jobs share.
@@ -104,6 +106,7 @@ pub(crate) fn filter(params: &mut Params) -> Answer<JobFilter> {
         database_id: params.database_id()?,
         status: params.word("status", STATUSES)?,
         kind: None,
+        backups_only: false,
         since: params.text("since")?.map(|text| since(&text)).transpose()?,
     })
 }
@@ -139,7 +142,7 @@ pub(crate) async fn stats(State(app): State<App>, mut params: Params) -> Answer<
 )]
 pub(crate) async fn get(State(app): State<App>, JobIdPath(id): JobIdPath) -> Answer<Json<BackupView>> {
     let job = backup::get(&app, id).await?;
-    Ok(Json(BackupView::of(&app, job)))
+    Ok(Json(BackupView::of(&app, &job)?))
 }
 
 /// Deletes a backup: its manifest, its artifact, its record.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use respaldo_api::content::{File, Selection};
 use respaldo_api::extract::JobIdPath;
 use respaldo_core::backup::{self, Download};
-use respaldo_core::model::{Artifact, Job, Status, Work};
+use respaldo_core::model::{Artifact, Job, Status};
 use respaldo_core::{App, Error};
 
 use crate::backups::Answer;
@@ -50,7 +50,7 @@ pub(crate) async fn download(
 }
 
 fn artifact_of(job: &Job) -> Answer<(&str, &Artifact)> {
-    let Work::Dump(backup) = &job.work;
+    let backup = job.backup()?;
     match (&backup.artifact, &backup.name) {
         (Some(artifact), Some(name)) if job.status == Status::Succeeded => Ok((name, artifact)),
         _ => {

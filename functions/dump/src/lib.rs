@@ -6,6 +6,7 @@ mod events;
 mod jobs;
 
 use respaldo_api::Function;
+use respaldo_core::model::WorkKind;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,6 +26,6 @@ pub fn function() -> Function {
         name: "dump",
         routes,
         tick: Some(|app| Box::pin(respaldo_core::tick::tick(app))),
-        job: Some(|app, id, worker| Box::pin(respaldo_core::backup::run(app, id, worker))),
+        job: Some((WorkKind::Dump, |app, id, worker| Box::pin(respaldo_core::backup::run(app, id, worker)))),
     }
 }

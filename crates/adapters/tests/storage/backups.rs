@@ -41,7 +41,7 @@ async fn databases_are_backed_up_to_s3() {
     let test = &installation.test;
     let job = test.back_up(&installation.database).await;
     assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
-    assert!(job.backup().artifact.as_ref().unwrap().size_bytes > 60 * MIB as u64);
+    assert!(job.backup().unwrap().artifact.as_ref().unwrap().size_bytes > 60 * MIB as u64);
     assert!(server.count(Operation::UploadPart) >= 8);
     installation.assert_promises(&server).await;
     respaldo_core::backup::delete(&test.app, job.id).await.unwrap();
@@ -61,7 +61,7 @@ async fn a_backup_of_several_volumes_is_one_backup() {
     let installation = Installation::on(s3(&server, "&max_parts=2"), 27, |_| {}).await;
     let job = installation.test.back_up(&installation.database).await;
     assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
-    assert_eq!(job.backup().artifact.as_ref().unwrap().volumes.len(), 3);
+    assert_eq!(job.backup().unwrap().artifact.as_ref().unwrap().volumes.len(), 3);
     installation.assert_promises(&server).await;
 }
 

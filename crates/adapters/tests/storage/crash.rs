@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use respaldo_core::backup::{self, Worker};
+use respaldo_core::backup;
+use respaldo_core::jobs::Worker;
 use respaldo_core::model::{Job, Status};
 use respaldo_core::ports::Event;
 use respaldo_testkit::host::eventually;
@@ -52,7 +53,7 @@ async fn a_crash_in_the_middle_of_an_upload_leaves_nothing_after_the_next_tick()
         installation.settle().await;
         let ended = installation.test.job(job.id).await;
         assert_eq!(ended.status, Status::Succeeded, "{:?}", ended.error);
-        assert_eq!(ended.backup().artifact.as_ref().unwrap().attempt, 2);
+        assert_eq!(ended.backup().unwrap().artifact.as_ref().unwrap().attempt, 2);
         installation.assert_promises(&server).await;
         assert!(refusals(&installation).is_empty());
     }

@@ -59,7 +59,7 @@ async fn a_store_that_throttles_every_other_request_gets_a_whole_backup() {
         server.fail(When::matching(every_other), Fault::Code(status, "SlowDown"));
         let job = installation.test.back_up(&installation.database).await;
         assert_eq!(job.status, Status::Succeeded, "{status}: {:?}", job.error);
-        assert_eq!(job.backup().artifact.as_ref().unwrap().attempt, 1, "{status}: no second dump");
+        assert_eq!(job.backup().unwrap().artifact.as_ref().unwrap().attempt, 1, "{status}: no second dump");
         server.heal();
         installation.assert_promises(&server).await;
     }
@@ -111,7 +111,7 @@ async fn a_slow_store_gets_a_whole_backup_at_the_first_attempt() {
     server.fail(When::always(), Fault::Slow(Duration::from_millis(100)));
     let job = installation.test.back_up(&installation.database).await;
     assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
-    assert_eq!(job.backup().artifact.as_ref().unwrap().attempt, 1);
+    assert_eq!(job.backup().unwrap().artifact.as_ref().unwrap().attempt, 1);
     installation.assert_promises(&server).await;
 }
 
@@ -123,7 +123,7 @@ async fn a_connection_that_breaks_in_the_middle_of_a_part_costs_that_part_alone(
         server.fail(When::nth(Operation::UploadPart, n), Fault::CutBody);
         let job = installation.test.back_up(&installation.database).await;
         assert_eq!(job.status, Status::Succeeded, "{n}: {:?}", job.error);
-        assert_eq!(job.backup().artifact.as_ref().unwrap().attempt, 1, "{n}");
+        assert_eq!(job.backup().unwrap().artifact.as_ref().unwrap().attempt, 1, "{n}");
         installation.assert_promises(&server).await;
     }
 }

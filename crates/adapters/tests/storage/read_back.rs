@@ -52,7 +52,7 @@ async fn databases_are_backed_up_to_further_stores() {
         let test = &installation.test;
         let job = test.back_up(&installation.database).await;
         assert_eq!(job.status, Status::Succeeded, "{name}: {:?}", job.error);
-        assert_eq!(job.backup().artifact.as_ref().unwrap().volumes.len(), 3, "{name}");
+        assert_eq!(job.backup().unwrap().artifact.as_ref().unwrap().volumes.len(), 3, "{name}");
         let mut expected = installation.assert_readable(&job).await;
         expected.sort();
         let mut stored = test.app.storage.list("backups/").await.unwrap();

@@ -256,7 +256,7 @@ impl Installation {
 
     /// Answers the keys of a backup that has its digests and its manifest.
     pub(crate) async fn assert_readable(&self, job: &Job) -> Vec<String> {
-        let (storage, artifact) = (&self.test.app.storage, job.backup().artifact.as_ref().unwrap());
+        let (storage, artifact) = (&self.test.app.storage, job.backup().unwrap().artifact.as_ref().unwrap());
         let mut digester = Digester::new();
         digester.update(&read(storage, artifact, 0..artifact.size_bytes).await);
         let digests = digester.finish();

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use respaldo_core::App;
-use respaldo_core::model::{BackupKind, EngineKind, Job, Status, Verification, VerificationStatus, Work};
+use respaldo_core::model::{BackupKind, EngineKind, Job, Status, Verification, VerificationStatus};
 use respaldo_core::ports::Totals;
 use respaldo_core::seal::Compression;
+use respaldo_core::{App, Result};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -76,12 +76,12 @@ pub struct BackupView {
 }
 
 impl BackupView {
-    /// A dump job's backup as it is answered.
-    pub fn of(app: &App, job: Job) -> Self {
-        let Work::Dump(backup) = job.work;
+    /// A dump job's backup as it is answered; `NotFound` for a job that makes none.
+    pub fn of(app: &App, job: &Job) -> Result<Self> {
+        let backup = job.backup()?.clone();
         let artifact = backup.artifact;
         let first = artifact.as_ref().and_then(|artifact| artifact.volumes.first());
-        Self {
+        Ok(Self {
             id: job.id.to_string(),
             database_id: job.database_id.0,
             config_id: backup.config_id,
@@ -102,7 +102,7 @@ impl BackupView {
             sha256: artifact.map(|artifact| artifact.sha256),
             error: job.error.as_ref().map(ErrorView::from),
             verification: backup.verification.map(VerificationView::from),
-        }
+        })
     }
 }
 

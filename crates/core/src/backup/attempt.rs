@@ -42,7 +42,7 @@ impl Attempt<'_> {
 
     /// Dumps, stores and describes. `Ok` means that the manifest stands beside a whole artifact.
     pub(super) async fn run(&self, upload: &mut Upload) -> Result<Manifest> {
-        let engine = engine_of(self.job.backup())?;
+        let engine = engine_of(self.job.backup()?)?;
         let (writer, reader) = seal(self.plan()?)?;
         let sink = RawSink::new(writer, Arc::clone(&self.meter));
         let (sealed, observed) =
@@ -66,7 +66,7 @@ impl Attempt<'_> {
     }
 
     fn plan(&self) -> Result<SealPlan> {
-        let backup = self.job.backup();
+        let backup = self.job.backup()?;
         let limits = &self.app.limits;
         Ok(SealPlan {
             compression: backup.compression,

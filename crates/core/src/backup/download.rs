@@ -40,7 +40,7 @@ impl Download {
         let hold = Hold::take(app, id).await?;
         // Read again now that deletion would wait.
         let job = super::get(app, id).await?;
-        match job.backup().artifact.clone() {
+        match job.backup()?.artifact.clone() {
             Some(artifact) if job.status == Status::Succeeded => {
                 Ok(Self { job, artifact, storage: app.storage.clone(), hold })
             }

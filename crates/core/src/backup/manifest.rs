@@ -20,7 +20,7 @@ pub(super) fn describe(
     observed: &Observed,
     finished_at: Timestamp,
 ) -> Result<Manifest> {
-    let backup = job.backup();
+    let backup = job.backup()?;
     let content = Content {
         fingerprint: observed.fingerprint.clone(),
         server_version: observed.server_version.clone(),
@@ -67,7 +67,7 @@ pub(super) async fn find_complete(app: &App, job: &Job, attempt: u32) -> Result<
     // One that cannot be read, or that somebody else signed, is not a reason to fail but to dump anew.
     let Ok((manifest, true)) = Manifest::decode(&bytes, &app.key) else { return Ok(None) };
     let ours =
-        manifest.describes(job.id, job.database_uid, job.backup()) && manifest.artifact.attempt == attempt;
+        manifest.describes(job.id, job.database_uid, job.backup()?) && manifest.artifact.attempt == attempt;
     if !ours {
         return Ok(None);
     }

@@ -6,27 +6,23 @@
 //! the attempt itself, or, after a crash, by the sweep or the next attempt.
 
 mod adopt;
-pub(crate) mod aftermath;
 mod attempt;
 mod download;
-mod keeper;
 mod manifest;
 mod naming;
-mod place;
+pub mod open;
 mod run;
 pub(crate) mod staging;
 pub(crate) mod sweep;
 pub(crate) mod tombstone;
-mod worker;
 
 pub use self::download::Download;
-pub(crate) use self::place::live_places;
-pub use self::run::{Ran, run};
-pub use self::worker::Worker;
+pub use self::run::run;
+pub(crate) use self::run::run_in_place;
 use crate::app::App;
 use crate::databases;
 use crate::engine;
-use crate::jobs;
+use crate::jobs::{self, aftermath};
 use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId};
 use crate::ports::{Cursor, Event, JobFilter, Totals};
 use crate::retention::heirs;
@@ -77,18 +73,21 @@ pub(crate) fn queued(
         artifact: None,
         fingerprint: None,
         verification: None,
+        pinned: kind == BackupKind::Safety,
     };
     Job::dump(id, (database.id, database.uid), backup, created_at, app.limits.attempts)
 }
 
 /// One backup, or `NotFound`.
 pub async fn get(app: &App, id: JobId) -> Result<Job> {
-    app.catalog.job(id).await?.ok_or_else(|| Error::not_found("backup", id))
+    let job = app.catalog.job(id).await?.filter(|job| job.backup().is_ok());
+    job.ok_or_else(|| Error::not_found("backup", id))
 }
 
 /// Backups, newest first.
 pub async fn list(app: &App, filter: &JobFilter, after: Option<Cursor>, limit: usize) -> Result<Vec<Job>> {
-    app.catalog.jobs(filter, after, limit).await
+    let filter = JobFilter { backups_only: true, ..filter.clone() };
+    app.catalog.jobs(&filter, after, limit).await
 }
 
 /// Sums over all backups, or one database's.

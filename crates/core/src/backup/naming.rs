@@ -22,12 +22,12 @@ pub(super) fn shown_name(settings: &Settings) -> String {
 
 /// The job with its name: the one it has, or the first that neither the catalog nor storage knows.
 pub(super) async fn named(app: &App, job: Job, fence: u64, started: Timestamp) -> Result<(Job, String)> {
-    if let Some(name) = job.backup().name.clone() {
+    if let Some(name) = job.backup()?.name.clone() {
         return Ok((job, name));
     }
     let id = job.id.to_string();
     for nth in 1..=MOST_NAMESAKES {
-        let name = artifact_name(job.backup(), started, nth);
+        let name = artifact_name(job.backup()?, started, nth);
         let claim = claim_key(&name);
         match app.catalog.claim(&claim, &id, started, None).await? {
             Some(other) if other != id => continue,
@@ -40,7 +40,7 @@ pub(super) async fn named(app: &App, job: Job, fence: u64, started: Timestamp) -
         }
         let job = jobs::update(app, job.id, |job| {
             job.check_fence(fence)?;
-            job.backup_mut().name = Some(name.clone());
+            job.backup_mut()?.name = Some(name.clone());
             Ok(())
         })
         .await?;

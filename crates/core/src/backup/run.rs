@@ -10,65 +10,41 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::adopt::{self, Finished};
-use super::aftermath;
 use super::attempt::Attempt;
-use super::keeper::{Keeper, Stop, flush};
 use super::naming;
-use super::place::Place;
 use super::staging::Staging;
 use super::sweep;
 use super::tombstone;
-use super::worker::Worker;
 use crate::app::App;
 use crate::databases;
 use crate::engine::{JobLog, Meter, Source};
-use crate::jobs;
-use crate::model::{Job, JobId, Status};
+use crate::jobs::keeper::{Keeper, Stop, flush};
+use crate::jobs::place::Place;
+use crate::jobs::{self, Held, Ran, Worker, aftermath};
+use crate::model::{Job, JobId, Status, WorkKind};
 use crate::storage::Upload;
 use crate::{Error, ErrorKind, Result};
 
-/// How a run of a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ran {
-    /// It succeeded, failed for good, or was cancelled: its record says which.
-    Ended,
-    /// It waits in the queue for another try.
-    Queued,
-    /// Nothing was done: another worker has it, or it needs nothing.
-    NotOurs,
-    /// All places are taken; it waits in the queue.
-    NoPlace,
-}
-
-/// Works on a job: takes its lease, dumps, proves, commits. Every failure that belongs to the job is
+/// Works on a dump job: takes its lease, dumps, proves, commits. Every failure that belongs to the job is
 /// written into its record; `Err` is only what could not be written there.
 pub async fn run(app: &App, id: JobId, worker: &Worker) -> Result<Ran> {
-    let job = app.catalog.job(id).await?.filter(|job| job.may_be_leased(app.now()));
-    let Some(job) = job.filter(|_| !worker.is_stopping()) else { return Ok(Ran::NotOurs) };
+    let Some(job) = app.catalog.job(id).await?.filter(|job| job.may_be_leased(app.now())) else {
+        return Ok(Ran::NotOurs);
+    };
     if tombstone::lay_to_rest(app, &job).await? {
         return Ok(Ran::NotOurs);
     }
-    let Some(place) = Place::take(app, id).await? else { return Ok(Ran::NoPlace) };
-    let ran = in_place(app, id, worker, &place).await;
-    let released = place.release(app).await;
-    let ran = ran?;
-    released?;
-    Ok(ran)
+    jobs::take(app, id, WorkKind::Dump, worker, |held, job| Box::pin(work(held, job))).await
 }
 
-async fn in_place(app: &App, id: JobId, worker: &Worker, place: &Place) -> Result<Ran> {
-    let (now, lease) = (app.now(), app.limits.lease);
-    let mut fence = 0;
-    let leased = jobs::update(app, id, |job| {
-        fence = job.lease(&worker.owner, now, lease)?;
-        Ok(())
-    });
-    let job = match leased.await {
-        Err(e) if matches!(e.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => return Ok(Ran::NotOurs),
-        leased => leased?,
-    };
-    let running = Running { app, worker, place, id, fence };
-    match running.work(&job).await {
+/// The same in a place that is held already: a safety backup uses its restore's.
+pub(crate) async fn run_in_place(app: &App, id: JobId, worker: &Worker, place: &Place) -> Result<Ran> {
+    jobs::in_place(app, id, worker, place, |held, job| Box::pin(work(held, job))).await
+}
+
+async fn work(held: Held<'_>, job: Job) -> Result<Ran> {
+    let Held { app, worker, place, id, fence } = held;
+    match (Running { app, worker, place, id, fence }).work(&job).await {
         // Somebody else has the job, or it was deleted.
         Err(e) if matches!(e.kind(), ErrorKind::Fenced | ErrorKind::NotFound) => {
             sweep::disown(app, &job, job.attempts.current).await?;
@@ -121,7 +97,7 @@ impl Running<'_> {
         let (job, name) = naming::named(app, job.clone(), self.fence, started).await?;
         let staging = Staging::make(app, job.id, job.attempts.current)?;
         let mut settings = database.settings;
-        settings.format = job.backup().format;
+        settings.format = job.backup()?.format;
         let source = Source {
             settings,
             login,
@@ -153,6 +129,7 @@ impl Running<'_> {
             worker: self.worker,
             meter,
             log: log.clone(),
+            deaf: false,
         };
         let mut upload = attempt.upload();
         let outcome = tokio::select! {
@@ -279,6 +256,6 @@ struct Prepared {
 }
 
 fn is_committed(job: &Job, attempt: u32) -> bool {
-    let artifact = job.backup().artifact.as_ref();
+    let artifact = job.backup().ok().and_then(|backup| backup.artifact.as_ref());
     job.status == Status::Succeeded && artifact.is_some_and(|artifact| artifact.attempt == attempt)
 }

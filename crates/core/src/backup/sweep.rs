@@ -65,7 +65,7 @@ pub(super) async fn complain(app: &App) -> Result<()> {
 pub(super) async fn remove_attempt(app: &App, job: &Job, attempt: u32) -> Result<()> {
     let folder = keys::attempt_prefix(job.database_uid, job.id, attempt);
     let keys = app.storage.list(&folder).await?;
-    if let Some(name) = &job.backup().name {
+    if let Some(name) = &job.backup()?.name {
         // The volumes that are there, and the one that was on its way.
         for number in 1..=keys.len() + 1 {
             let key = keys::volume(job.database_uid, job.id, attempt, name, number);
@@ -80,7 +80,7 @@ pub(super) async fn remove_attempt(app: &App, job: &Job, attempt: u32) -> Result
 /// Removes what the record itself names: the record is the last to know it, and a store's list may be
 /// behind.
 async fn remove_committed(app: &App, job: &Job) -> Result<()> {
-    let Some(artifact) = &job.backup().artifact else { return Ok(()) };
+    let Some(artifact) = &job.backup()?.artifact else { return Ok(()) };
     let volumes: Vec<String> = artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
     app.storage.hide(&volumes).await?;
     app.storage.delete(&keys::manifest(job.database_uid, job.id, artifact.attempt)).await?;
@@ -107,6 +107,9 @@ pub(crate) async fn finish_deletion(app: &App, job: &Job) -> Result<bool> {
     if job.status != Status::Deleting {
         return Ok(false);
     }
+    if job.backup().is_err() {
+        return forget(app, job).await;
+    }
     // Before anything else: who died between the mark and this may have left it undone.
     heirs::protect(app, job).await?;
     let readers = app.catalog.live_leases(&super::download::lease_prefix(job.id), app.now()).await?;
@@ -114,13 +117,18 @@ pub(crate) async fn finish_deletion(app: &App, job: &Job) -> Result<bool> {
         return Ok(false);
     }
     // Before its first attempt nothing of it was in storage: a record of a skipped slot costs no request.
-    if job.attempts.current > 0 || job.backup().artifact.is_some() {
+    if job.attempts.current > 0 || job.backup()?.artifact.is_some() {
         remove_stored(app, job).await?;
     }
-    if let Some(name) = &job.backup().name {
+    if let Some(name) = &job.backup()?.name {
         app.catalog.release_claim(&claim_key(name), &job.id.to_string()).await?;
     }
     tombstone::bury(app, job).await?;
+    forget(app, job).await
+}
+
+/// Removes a record that stands for nothing any more.
+async fn forget(app: &App, job: &Job) -> Result<bool> {
     match app.catalog.delete_job(job).await {
         // Somebody else has finished it.
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Conflict) => {

@@ -13,10 +13,9 @@ pub use self::credentials::{Login, login};
 pub use self::definition::Definition;
 pub use self::validate::{refuse_unbuilt, validate};
 use crate::app::App;
-use crate::backup::aftermath;
 use crate::backup::staging::Staging;
 use crate::engine::{self, JobLog, Probe, Source};
-use crate::jobs;
+use crate::jobs::{self, aftermath};
 use crate::keys;
 use crate::model::{
     Credentials, Database, DatabaseId, DatabaseUid, EngineKind, History, Job, Settings, Status,
@@ -259,11 +258,12 @@ fn guard_change(old: &Database, new: &Settings, change: &Change) -> Result<()> {
 /// Removes a database. While it has backups, somebody must say what becomes of them.
 pub async fn remove(app: &App, id: DatabaseId, fate: Option<BackupsFate>) -> Result<()> {
     let database = get(app, id).await?;
-    let backups = all_backups(app, id).await?;
-    if let Some(active) = backups.iter().find(|job| !job.status.is_terminal() && job.lease.is_some()) {
-        return Err(Error::conflict("remove a database", format!("backup {} is running", active.id))
-            .with_mend("cancel it first, or wait"));
+    let jobs = all_jobs(app, id).await?;
+    if let Some(active) = jobs.iter().find(|job| !job.status.is_terminal() && job.lease.is_some()) {
+        let message = format!("{} {} is running", active.work.as_str(), active.id);
+        return Err(Error::conflict("remove a database", message).with_mend("cancel it first, or wait"));
     }
+    let (backups, others): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.backup().is_ok());
     match fate {
         None if !backups.is_empty() => {
             let message = format!("database {id} has {} backups", backups.len());
@@ -273,6 +273,7 @@ pub async fn remove(app: &App, id: DatabaseId, fate: Option<BackupsFate>) -> Res
         Some(BackupsFate::Delete) => delete_all(app, &backups).await?,
         _ => cancel_waiting(app, &backups).await?,
     }
+    delete_all(app, &others).await?;
     // With backups that stay, the definition stays too: a rebuilt catalog needs it to place them.
     let forget = backups.is_empty() || fate == Some(BackupsFate::Delete);
     let database = delete_record(app, database, forget).await?;
@@ -311,23 +312,23 @@ async fn cancel_waiting(app: &App, backups: &[Job]) -> Result<()> {
     Ok(())
 }
 
-async fn all_backups(app: &App, id: DatabaseId) -> Result<Vec<Job>> {
+async fn all_jobs(app: &App, id: DatabaseId) -> Result<Vec<Job>> {
     let filter = JobFilter { database_id: Some(id), ..JobFilter::default() };
-    let (mut backups, mut after): (Vec<Job>, Option<Cursor>) = (Vec::new(), None);
+    let (mut jobs, mut after): (Vec<Job>, Option<Cursor>) = (Vec::new(), None);
     loop {
         let page = app.catalog.jobs(&filter, after, 1_000).await?;
         after = page.last().map(Cursor::after);
         if after.is_none() {
-            return Ok(backups);
+            return Ok(jobs);
         }
-        backups.extend(page);
+        jobs.extend(page);
     }
 }
 
-/// Marks every backup first, so that a crash leaves deletions to finish and nothing forgotten.
-async fn delete_all(app: &App, backups: &[Job]) -> Result<()> {
+/// Marks every job first, so that a crash leaves deletions to finish and nothing forgotten.
+async fn delete_all(app: &App, doomed: &[Job]) -> Result<()> {
     let now = app.now();
-    for job in backups {
+    for job in doomed {
         let mut job = job.clone();
         if job.status == Status::Queued {
             job = jobs::update(app, job.id, |job| {
@@ -339,7 +340,7 @@ async fn delete_all(app: &App, backups: &[Job]) -> Result<()> {
         aftermath::see_to(app, &job).await?;
         jobs::update(app, job.id, Job::delete).await?;
     }
-    for job in backups {
+    for job in doomed {
         if let Some(job) = app.catalog.job(job.id).await? {
             crate::backup::sweep::finish_deletion(app, &job).await?;
         }

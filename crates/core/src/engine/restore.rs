@@ -67,8 +67,12 @@ pub struct Target {
     pub options: RestoreOptions,
     /// The dump.
     pub dump: DumpFacts,
+    /// Whether there was something by the target's name when the restore was asked for.
+    pub replaces: bool,
     /// Counts what is loaded.
     pub meter: Arc<Meter>,
+    /// Whether SQL that this installation did not make may be loaded as a superuser.
+    pub allow_superuser: bool,
     /// A scratch server: roles and tablespaces that the dump names and the server lacks are made.
     pub scratch: bool,
 }
@@ -115,8 +119,6 @@ pub struct Survey {
     pub connections: Vec<String>,
     /// The modes that this engine can restore this target in, the better one first.
     pub modes: Vec<RestoreMode>,
-    /// Whether a swap keeps the old database, which then undoes it.
-    pub keeps: bool,
     /// Whether a crash in the middle of `in_place` leaves the target as it was.
     pub in_place_is_atomic: bool,
     /// What whoever restores should know.
@@ -134,9 +136,23 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
+/// Whether a swap was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WasSwapped {
+    /// The target is what was restored.
+    Yes,
+    /// The target is what it was before.
+    No,
+    /// The target is neither: somebody has written to it since.
+    Unknown,
+}
+
 /// How one kind of database is restored.
 #[async_trait]
 pub trait Restorer: Send + Sync {
+    /// Whether a swap keeps what was the target, by another name on the same server.
+    fn keeps(&self) -> bool;
+
     /// Looks at the target and at the tools, and changes nothing.
     async fn survey(&self, target: &Target) -> Result<Survey>;
 
@@ -146,12 +162,19 @@ pub trait Restorer: Send + Sync {
     /// observer found the dump whole.
     async fn load(&self, target: &Target, dump: Dump) -> Result<Loaded>;
 
-    /// Puts what was loaded aside into the target's place, in one step, and keeps what was there. A swap
-    /// that was done before is left as it is. Connections in the way are ended only with `force`.
+    /// Puts what is aside into the target's place, in one step, and keeps what was there. A swap that was
+    /// done before is left as it is. Connections in the way are ended only with `force`. (Its undo is
+    /// a swap, too: with what was kept as what is aside, and another name to keep by.)
     async fn swap(&self, target: &Target) -> Result<()>;
 
-    /// Exchanges the target and what a swap kept, in one step. `aside` is a name that is free to use.
-    async fn swap_back(&self, target: &Target) -> Result<()>;
+    /// Whether the swap was taken by a worker that died in it, or behind it. `before`: what the target held
+    /// when the safety backup was made of it.
+    async fn was_swapped(&self, target: &Target, before: Option<&Fingerprint>) -> Result<WasSwapped> {
+        let _names_tell = before;
+        let present = self.survey(target).await?.present;
+        let there = present.target && !present.aside && (present.kept || !target.replaces);
+        Ok(if there { WasSwapped::Yes } else { WasSwapped::No })
+    }
 
     /// Drops what was loaded aside, if it is there.
     async fn drop_aside(&self, target: &Target) -> Result<()>;

@@ -6,7 +6,7 @@ use prometheus::proto::MetricFamily;
 use super::family::{Family, Labels, instant, number};
 use crate::Result;
 use crate::app::App;
-use crate::backup::live_places;
+use crate::jobs::live_places;
 use crate::model::Status;
 use crate::ports::{Cursor, JobFilter, Totals};
 use crate::storage::Space;

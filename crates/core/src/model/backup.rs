@@ -73,6 +73,17 @@ pub enum VerificationStatus {
     NotVerified,
 }
 
+impl VerificationStatus {
+    /// The name in records and requests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::NotVerified => "not_verified",
+        }
+    }
+}
+
 /// The last test restore of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
@@ -128,4 +139,7 @@ pub struct Backup {
     /// The last test restore.
     #[serde(default)]
     pub verification: Option<Verification>,
+    /// A safety backup whose restore nobody has confirmed yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
 }

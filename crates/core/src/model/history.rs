@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::backup::VerificationStatus;
 use super::id::JobId;
 use super::job::{Job, Status};
+use super::verify::TestRestore;
+use super::work::Work;
 
 /// Upper bounds of the duration histogram's buckets, in seconds; beyond the last there is one more.
 pub const DURATION_BOUNDS: [u32; 14] =
@@ -28,8 +31,20 @@ pub struct History {
     /// The newest that ran: succeeded or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
+    /// How many restores ended in each terminal status, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub restores: BTreeMap<String, u64>,
+    /// How many test restores ended with each verdict, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verdicts: BTreeMap<String, u64>,
+    /// The newest test restore whose verdict was `ok`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_verified: Option<LastVerdict>,
+    /// The newest test restore that had a verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_verdict: Option<LastVerdict>,
     /// Those counted last whose own records may not say so yet. It is what makes counting exact:
-    /// see `backup::aftermath`.
+    /// see `jobs::aftermath`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counted: Vec<JobId>,
 }
@@ -73,14 +88,53 @@ pub struct LastRun {
     pub finished_at: Timestamp,
 }
 
+/// The newest test restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastVerdict {
+    /// The backup.
+    pub backup: JobId,
+    /// The verdict.
+    pub status: VerificationStatus,
+    /// When.
+    pub at: Timestamp,
+    /// How long restoring took, in milliseconds.
+    pub duration_ms: Option<u64>,
+}
+
 impl History {
     /// Counts a job that has ended. The caller sees to it that each is counted once.
     ///
     /// What ended after `now` did so by a clock that was ahead: it gives way to whatever is counted next, or
     /// an alert on the last success would be silent until that time comes.
     pub fn count(&mut self, job: &Job, now: Timestamp) {
-        *self.ended.entry(job.status.as_str().to_owned()).or_default() += 1;
         self.counted.push(job.id);
+        match &job.work {
+            Work::Dump(_) => self.count_backup(job, now),
+            Work::Restore(_) => *self.restores.entry(job.status.as_str().to_owned()).or_default() += 1,
+            Work::Verify(test) => self.count_verdict(test, now),
+        }
+    }
+
+    fn count_verdict(&mut self, test: &TestRestore, now: Timestamp) {
+        let Some((verdict, at)) = test.verdict.as_ref().and_then(|verdict| Some((verdict, verdict.at?)))
+        else {
+            return;
+        };
+        *self.verdicts.entry(verdict.status.as_str().to_owned()).or_default() += 1;
+        let last =
+            LastVerdict { backup: test.backup, status: verdict.status, at, duration_ms: verdict.duration_ms };
+        let newer =
+            |known: &Option<LastVerdict>| known.as_ref().is_none_or(|known| known.at <= at || known.at > now);
+        if verdict.status == VerificationStatus::Ok && newer(&self.last_verified) {
+            self.last_verified = Some(last.clone());
+        }
+        if newer(&self.last_verdict) {
+            self.last_verdict = Some(last);
+        }
+    }
+
+    fn count_backup(&mut self, job: &Job, now: Timestamp) {
+        *self.ended.entry(job.status.as_str().to_owned()).or_default() += 1;
         let finished_at = job.finished_at.unwrap_or(job.created_at);
         if !matches!(job.status, Status::Succeeded | Status::Failed) {
             return;
@@ -91,7 +145,11 @@ impl History {
             self.last_run =
                 Some(LastRun { id: job.id, status: job.status, created_at: job.created_at, finished_at });
         }
-        let Some(artifact) = job.backup().artifact.as_ref().filter(|_| job.status == Status::Succeeded)
+        let Some(artifact) = job
+            .backup()
+            .ok()
+            .and_then(|backup| backup.artifact.as_ref())
+            .filter(|_| job.status == Status::Succeeded)
         else {
             return;
         };

@@ -25,6 +25,9 @@ pub use attempts::Attempts;
 
 use super::backup::{Artifact, Backup};
 use super::id::{DatabaseId, DatabaseUid, JobId};
+use super::restore::Restoration;
+use super::verify::TestRestore;
+use super::work::Work;
 use crate::fingerprint::Fingerprint;
 use crate::{Error, ErrorKind, Result};
 
@@ -97,23 +100,6 @@ pub struct Progress {
     pub stored_bytes: u64,
 }
 
-/// What a job does. Dumping is the first kind; restore, verification and packaging follow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Work {
-    /// Make this backup.
-    Dump(Box<Backup>),
-}
-
-impl Work {
-    /// The name of the kind of work.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Dump(_) => "dump",
-        }
-    }
-}
-
 /// One unit of work. For a dump, this record is the backup's too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -161,11 +147,11 @@ pub struct Job {
 }
 
 impl Job {
-    /// A dump job that waits for a worker.
-    pub fn dump(
+    /// A job that waits for a worker.
+    pub fn new(
         id: JobId,
         database: (DatabaseId, DatabaseUid),
-        backup: Backup,
+        work: Work,
         now: Timestamp,
         most_attempts: u32,
     ) -> Self {
@@ -175,7 +161,7 @@ impl Job {
             database_id: database.0,
             database_uid: database.1,
             status: Status::Queued,
-            work: Work::Dump(Box::new(backup)),
+            work,
             created_at: now,
             started_at: None,
             finished_at: None,
@@ -189,16 +175,63 @@ impl Job {
         }
     }
 
-    /// The backup that this job makes.
-    pub fn backup(&self) -> &Backup {
-        let Work::Dump(backup) = &self.work;
-        backup
+    /// A dump job that waits for a worker.
+    pub fn dump(
+        id: JobId,
+        database: (DatabaseId, DatabaseUid),
+        backup: Backup,
+        now: Timestamp,
+        most_attempts: u32,
+    ) -> Self {
+        Self::new(id, database, Work::Dump(Box::new(backup)), now, most_attempts)
+    }
+
+    /// The backup that this job makes; `NotFound` for a job that makes none.
+    pub fn backup(&self) -> Result<&Backup> {
+        match &self.work {
+            Work::Dump(backup) => Ok(backup),
+            _ => Err(Error::not_found("backup", self.id)),
+        }
     }
 
     /// The backup that this job makes, to be changed.
-    pub fn backup_mut(&mut self) -> &mut Backup {
-        let Work::Dump(backup) = &mut self.work;
-        backup
+    pub fn backup_mut(&mut self) -> Result<&mut Backup> {
+        match &mut self.work {
+            Work::Dump(backup) => Ok(backup),
+            _ => Err(Error::not_found("backup", self.id)),
+        }
+    }
+
+    /// What this job restores; `NotFound` for a job that restores nothing.
+    pub fn restoration(&self) -> Result<&Restoration> {
+        match &self.work {
+            Work::Restore(restoration) => Ok(restoration),
+            _ => Err(Error::not_found("restore", self.id)),
+        }
+    }
+
+    /// What this job restores, to be changed.
+    pub fn restoration_mut(&mut self) -> Result<&mut Restoration> {
+        match &mut self.work {
+            Work::Restore(restoration) => Ok(restoration),
+            _ => Err(Error::not_found("restore", self.id)),
+        }
+    }
+
+    /// What this job test-restores; `NotFound` for a job that does not.
+    pub fn test_restore(&self) -> Result<&TestRestore> {
+        match &self.work {
+            Work::Verify(test) => Ok(test),
+            _ => Err(Error::not_found("test restore", self.id)),
+        }
+    }
+
+    /// What this job test-restores, to be changed.
+    pub fn test_restore_mut(&mut self) -> Result<&mut TestRestore> {
+        match &mut self.work {
+            Work::Verify(test) => Ok(test),
+            _ => Err(Error::not_found("test restore", self.id)),
+        }
     }
 
     /// When a tick should look at this job: a queued one whose doorbell may have been lost, a lease
@@ -274,7 +307,9 @@ impl Job {
         self.fence += 1;
         self.attempts.current += 1;
         self.attempts.not_before = None;
-        self.attempts.litter.insert(self.attempts.current);
+        if matches!(self.work, Work::Dump(_)) {
+            self.attempts.litter.insert(self.attempts.current);
+        }
         self.lease = Some(Lease { owner: owner.to_owned(), fence: self.fence, expires_at: now + ttl });
         self.status = Status::Running;
         self.started_at = Some(now);
@@ -321,11 +356,20 @@ impl Job {
         now: Timestamp,
     ) -> Result<()> {
         self.check_fence(fence)?;
+        self.backup()?;
         self.attempts.litter.remove(&artifact.attempt);
         self.progress = Progress { raw_bytes: artifact.raw_bytes, stored_bytes: artifact.size_bytes };
-        let backup = self.backup_mut();
+        let backup = self.backup_mut()?;
         backup.artifact = Some(artifact);
         backup.fingerprint = fingerprint;
+        self.error = None;
+        self.end(Status::Succeeded, now);
+        Ok(())
+    }
+
+    /// Records that work other than a dump was done.
+    pub fn done(&mut self, fence: u64, now: Timestamp) -> Result<()> {
+        self.check_fence(fence)?;
         self.error = None;
         self.end(Status::Succeeded, now);
         Ok(())
@@ -352,7 +396,7 @@ impl Job {
     /// Records that the holder stopped because it was asked to.
     pub fn cancelled(&mut self, fence: u64, now: Timestamp) -> Result<()> {
         self.check_fence(fence)?;
-        self.error = Some(Error::new(ErrorKind::Cancelled, "dump", "cancelled on request"));
+        self.error = Some(Error::new(ErrorKind::Cancelled, self.work.as_str(), "cancelled on request"));
         self.end(Status::Cancelled, now);
         Ok(())
     }
@@ -361,7 +405,8 @@ impl Job {
     pub fn cancel(&mut self, now: Timestamp) -> Result<()> {
         match self.status {
             Status::Queued => {
-                self.error = Some(Error::new(ErrorKind::Cancelled, "dump", "cancelled before it started"));
+                self.error =
+                    Some(Error::new(ErrorKind::Cancelled, self.work.as_str(), "cancelled before it started"));
                 self.end(Status::Cancelled, now);
                 Ok(())
             }

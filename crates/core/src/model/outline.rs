@@ -33,10 +33,10 @@ pub struct Outline {
 }
 
 impl Outline {
-    /// The outline of a job.
-    pub fn of(job: &Job) -> Self {
-        let backup = job.backup();
-        Self {
+    /// The outline of a dump job; none of another.
+    pub fn of(job: &Job) -> Option<Self> {
+        let backup = job.backup().ok()?;
+        Some(Self {
             id: job.id,
             status: job.status,
             kind: backup.kind,
@@ -46,7 +46,7 @@ impl Outline {
             name: backup.name.clone(),
             stored: backup.artifact.is_some(),
             verdict: backup.verification.as_ref().map(|verification| verification.status),
-        }
+        })
     }
 
     /// Whether it is a good backup: it succeeded, and its artifact is there.

@@ -101,6 +101,9 @@ pub struct Restoration {
     pub target: String,
     /// Whether the target is that database itself.
     pub same_database: bool,
+    /// Whether there was something by the target's name when the restore was asked for.
+    #[serde(default)]
+    pub replaces: bool,
     /// How.
     pub options: RestoreOptions,
     /// The safety backup, chosen when the restore was asked for; none: there is nothing to save, or
@@ -116,6 +119,9 @@ pub struct Restoration {
     /// What the plan, or the restore, had to say.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What undid it.
+    #[serde(default)]
+    pub undone_by: Option<JobId>,
     /// When it was confirmed: from then on nothing undoes it but its safety backup.
     #[serde(default)]
     pub confirmed_at: Option<Timestamp>,

@@ -46,6 +46,8 @@ pub struct JobFilter {
     pub status: Option<Status>,
     /// Only backups of this kind.
     pub kind: Option<BackupKind>,
+    /// Only backups: jobs that dump.
+    pub backups_only: bool,
     /// Only those created at or after this instant.
     pub since: Option<Timestamp>,
 }
@@ -121,7 +123,7 @@ pub trait Catalog: Send + Sync {
     async fn job(&self, id: JobId) -> Result<Option<Job>>;
     /// Jobs newest first by (`created_at`, `id`), after the cursor.
     async fn jobs(&self, filter: &JobFilter, after: Option<Cursor>, limit: usize) -> Result<Vec<Job>>;
-    /// One database's jobs in outline: the same jobs in the same order as [`Self::jobs`] lists them.
+    /// One database's backups in outline, in the order in which [`Self::jobs`] lists them.
     /// An implementation that can read less than whole records does so here.
     async fn outlines(
         &self,
@@ -129,8 +131,8 @@ pub trait Catalog: Send + Sync {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<Vec<Outline>> {
-        let filter = JobFilter { database_id: Some(database), ..JobFilter::default() };
-        Ok(self.jobs(&filter, after, limit).await?.iter().map(Outline::of).collect())
+        let filter = JobFilter { database_id: Some(database), backups_only: true, ..JobFilter::default() };
+        Ok(self.jobs(&filter, after, limit).await?.iter().filter_map(Outline::of).collect())
     }
     /// Replaces a record read at `job.revision`; answers it with its new revision.
     async fn update_job(&self, job: &Job) -> Result<Job>;

@@ -152,7 +152,7 @@ impl Basis {
         for spared in &self.spared {
             let now = app.catalog.job(spared.id).await?;
             let good = |job: &Outline| job.is_good() && job.is_verified() == spared.is_verified();
-            if !now.is_some_and(|job| good(&Outline::of(&job))) {
+            if !now.as_ref().and_then(Outline::of).is_some_and(|outline| good(&outline)) {
                 return Ok(false);
             }
         }
@@ -175,7 +175,7 @@ async fn remove(app: &App, basis: &Basis, decision: &Decision) -> Result<Step> {
     if job.status == Status::Deleting {
         return Ok(Step::Taken);
     }
-    if Outline::of(&job) != decision.job || !basis.still_holds(app).await? {
+    if Outline::of(&job).as_ref() != Some(&decision.job) || !basis.still_holds(app).await? {
         return Ok(Step::Changed);
     }
     match mark(app, job).await {

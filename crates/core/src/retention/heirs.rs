@@ -20,7 +20,7 @@ const PAGE: usize = 100;
 /// Rewrites the records of the backups that take this one's place as the newest good or the newest
 /// verified one, now that it is marked as `deleting`.
 pub(crate) async fn protect(app: &App, removed: &Job) -> Result<()> {
-    if removed.backup().artifact.is_none() {
+    if removed.backup()?.artifact.is_none() {
         return Ok(());
     }
     for _ in 0..MOST_CONFLICTS {
@@ -47,12 +47,12 @@ async fn rewrite_all(app: &App, heirs: &[Job]) -> Result<bool> {
 /// The backups that are now the newest good one and, where it was verified, the newest verified one, as far
 /// as they are older than the removed one: where a newer one stays, nothing is inherited.
 async fn heirs(app: &App, removed: &Job) -> Result<Vec<Job>> {
-    let lost = Outline::of(removed);
+    let Some(lost) = Outline::of(removed) else { return Ok(Vec::new()) };
     let mut heirs = newest(app, removed.database_id, Outline::is_good).await?;
     if lost.verdict == Some(VerificationStatus::Ok) {
         heirs.extend(newest(app, removed.database_id, Outline::is_verified).await?);
     }
-    heirs.retain(|heir| Outline::of(heir).place() < lost.place());
+    heirs.retain(|heir| (heir.created_at, heir.id) < lost.place());
     heirs.sort_by_key(|heir| heir.id);
     heirs.dedup_by_key(|heir| heir.id);
     Ok(heirs)
@@ -61,15 +61,19 @@ async fn heirs(app: &App, removed: &Job) -> Result<Vec<Job>> {
 /// The newest such backup; where its time has not come, the newest besides whose time has.
 async fn newest(app: &App, database: DatabaseId, such: fn(&Outline) -> bool) -> Result<Vec<Job>> {
     let now = app.now();
-    let filter =
-        JobFilter { database_id: Some(database), status: Some(Status::Succeeded), ..JobFilter::default() };
+    let filter = JobFilter {
+        database_id: Some(database),
+        status: Some(Status::Succeeded),
+        backups_only: true,
+        ..JobFilter::default()
+    };
     let (mut found, mut after, mut page_size) = (Vec::<Job>::new(), None, 1);
     loop {
         let page = app.catalog.jobs(&filter, after, page_size).await?;
         let Some(last) = page.last() else { return Ok(found) };
         // Nearly always the first is the one.
         (after, page_size) = (Some(Cursor::after(last)), PAGE);
-        for job in page.into_iter().filter(|job| such(&Outline::of(job))) {
+        for job in page.into_iter().filter(|job| Outline::of(job).is_some_and(|outline| such(&outline))) {
             let come = job.created_at <= now;
             if come || found.is_empty() {
                 found.push(job);

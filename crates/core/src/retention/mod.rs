@@ -48,7 +48,7 @@ async fn outlines(app: &App, database: DatabaseId) -> Result<Vec<Outline>> {
 /// Applies retention to the database of a backup that has just succeeded. A failure is told and left to the
 /// schedule: it must not keep the backup's own end from being told.
 pub(crate) async fn after_backup(app: &App, job: &Job) -> Result<()> {
-    let kind = job.backup().kind;
+    let Ok(kind) = job.backup().map(|backup| backup.kind) else { return Ok(()) };
     if job.status != Status::Succeeded || !matches!(kind, BackupKind::Scheduled | BackupKind::Manual) {
         return Ok(());
     }

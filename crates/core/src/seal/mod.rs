@@ -31,7 +31,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use armour::armoured;
+pub use armour::{armoured, dearmoured};
 pub use digest::{DigestReader, Digester, Digests};
 pub use keys::{Identity, Recipient};
 pub use open::{Envelope, Origin, open, read_error};

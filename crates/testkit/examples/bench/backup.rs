@@ -72,7 +72,7 @@ async fn measure(case: &Value) -> Value {
     let seconds = begun.elapsed().as_secs_f64();
     let used = Cpu::of("self").since(before);
     assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
-    let bytes = job.backup().artifact.as_ref().unwrap().size_bytes;
+    let bytes = job.backup().unwrap().artifact.as_ref().unwrap().size_bytes;
     json!({
         "seconds": seconds, "bytes": bytes, "cpu": used.own, "tool_cpu": used.children,
         "peak_mib": memory_mib("VmHWM") - idle,

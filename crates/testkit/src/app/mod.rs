@@ -15,9 +15,10 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use opendal::Operator;
 use opendal::services::Fs;
-use respaldo_core::backup::{self, Ran, Worker};
+use respaldo_core::backup;
 use respaldo_core::databases::{self, Registration};
 use respaldo_core::engine::Toolbox;
+use respaldo_core::jobs::{self, Ran, Worker};
 use respaldo_core::keyring::MasterKey;
 use respaldo_core::model::{Database, Job, JobId};
 use respaldo_core::ports::Catalog;
@@ -106,6 +107,9 @@ impl TestApp {
             staging: folder.path().join("staging"),
             sqlite_roots: vec![folder.path().to_owned()],
             retention: None,
+            allow_superuser: false,
+            safety_days: 7,
+            run_as: None,
             defaults: serde_json::Map::new(),
         };
         adjust(&mut limits);
@@ -119,6 +123,7 @@ impl TestApp {
             events: Arc::clone(&events) as _,
             key: Arc::new(MasterKey::generate([7; 32])),
             toolbox: Arc::new(Toolbox::default().with_distribution_folders()),
+            identities: Arc::new([]),
             limits: Arc::new(limits),
         };
         Self { app, clock, events, secrets, faults, catalog, folder }
@@ -201,7 +206,7 @@ impl TestApp {
 
     /// Runs a job once, as a worker would.
     pub async fn run(&self, id: JobId) -> respaldo_core::Result<Ran> {
-        backup::run(&self.app, id, &Worker::new("test")).await
+        jobs::run(&self.app, id, &Worker::new("test")).await
     }
 
     /// Backs a database up and answers the job's record when it has ended.
@@ -230,7 +235,8 @@ impl TestApp {
 
     /// The stored bytes of a succeeded backup.
     pub fn stored(&self, job: &Job) -> Vec<u8> {
-        let artifact = job.backup().artifact.as_ref().expect("the backup has an artifact");
+        let artifact =
+            job.backup().expect("a dump job").artifact.as_ref().expect("the backup has an artifact");
         let read = |key: &String| std::fs::read(self.backups().join(key)).expect("a volume is readable");
         artifact.volumes.iter().flat_map(|volume| read(&volume.key)).collect()
     }

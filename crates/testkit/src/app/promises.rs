@@ -49,7 +49,8 @@ impl TestApp {
 
     /// Reads a succeeded backup back: lengths, digests, manifest, and the seal to its end.
     pub fn assert_readable(&self, job: &Job) {
-        let artifact = job.backup().artifact.as_ref().expect("a succeeded backup has an artifact");
+        let artifact =
+            job.backup().expect("a dump job").artifact.as_ref().expect("a succeeded backup has an artifact");
         let stored = self.stored(job);
         let mut digester = Digester::new();
         digester.update(&stored);
@@ -61,7 +62,7 @@ impl TestApp {
         let bytes = std::fs::read(self.backups().join(key)).expect("the manifest is there");
         let (manifest, ours) = Manifest::decode(&bytes, &self.app.key).expect("the manifest is readable");
         assert!(ours && manifest.artifact == *artifact, "the manifest describes another artifact");
-        if job.backup().encryption.is_empty() {
+        if job.backup().expect("a dump job").encryption.is_empty() {
             let raw = self.opened(job);
             assert_eq!(raw.len() as u64, artifact.raw_bytes);
         }
@@ -70,7 +71,7 @@ impl TestApp {
     /// The dump inside a succeeded, unencrypted backup.
     pub fn opened(&self, job: &Job) -> Vec<u8> {
         let envelope = Envelope {
-            compression: job.backup().compression,
+            compression: job.backup().expect("a dump job").compression,
             encryption: Encryption::None,
             origin: Origin::Sealed,
         };
@@ -105,7 +106,8 @@ fn assert_counted(database: &Database, jobs: &[Job]) {
 
 /// What a succeeded backup has on local disk, by path from the root.
 fn stored_files(job: &Job) -> Vec<String> {
-    let artifact = job.backup().artifact.as_ref().expect("a succeeded backup has an artifact");
+    let artifact =
+        job.backup().expect("a dump job").artifact.as_ref().expect("a succeeded backup has an artifact");
     let mut files = vec![keys::manifest(job.database_uid, job.id, artifact.attempt)];
     for volume in &artifact.volumes {
         files.push(volume.key.clone());

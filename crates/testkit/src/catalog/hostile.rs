@@ -43,8 +43,8 @@ pub async fn any_text_is_kept_byte_for_byte(store: &dyn Store) {
         assert_eq!(stored.settings.name, text);
 
         let mut mine = job(n.into(), 0);
-        mine.backup_mut().database_name.clone_from(&text);
-        mine.backup_mut().name = Some(text.clone());
+        mine.backup_mut().expect("a dump job").database_name.clone_from(&text);
+        mine.backup_mut().expect("a dump job").name = Some(text.clone());
         mine.error = Some(Error::new(ErrorKind::Tool, &*text, &*text).with_mend(&*text).with_field(&*text));
         assert!(catalog.create_job(&mine).await.unwrap());
         assert_eq!(catalog.job(mine.id).await.unwrap().unwrap(), mine);

@@ -34,7 +34,7 @@ pub async fn of_many_who_create_the_same_job_exactly_one_did(store: &dyn Store) 
         let tasks = (0..8).map(|n| {
             let catalog = Arc::clone(&handles[n % 2]);
             let mut mine = job(round, 0);
-            mine.backup_mut().database_name = format!("creator {n}");
+            mine.backup_mut().expect("a dump job").database_name = format!("creator {n}");
             tokio::spawn(async move { catalog.create_job(&mine).await.unwrap().then_some(mine) })
         });
         let won: Vec<_> =

@@ -55,7 +55,8 @@ fn stale() -> Error {
 fn matches(job: &Job, filter: &JobFilter, after: Option<Cursor>) -> bool {
     filter.database_id.is_none_or(|id| job.database_id == id)
         && filter.status.is_none_or(|status| job.status == status)
-        && filter.kind.is_none_or(|kind| job.backup().kind == kind)
+        && filter.kind.is_none_or(|kind| job.backup().is_ok_and(|backup| backup.kind == kind))
+        && (!filter.backups_only || job.backup().is_ok())
         && filter.since.is_none_or(|since| job.created_at >= since)
         && after.is_none_or(|cursor| (job.created_at, job.id) < (cursor.created_at, cursor.id))
 }
@@ -63,7 +64,8 @@ fn matches(job: &Job, filter: &JobFilter, after: Option<Cursor>) -> bool {
 fn sum(totals: &mut Totals, job: &Job) {
     *totals.by_status.entry(job.status.as_str().to_owned()).or_default() += 1;
     if job.status == Status::Succeeded {
-        totals.size_bytes += job.backup().artifact.as_ref().map_or(0, |artifact| artifact.size_bytes);
+        totals.size_bytes +=
+            job.backup().expect("a dump job").artifact.as_ref().map_or(0, |artifact| artifact.size_bytes);
         totals.newest_success_at = totals.newest_success_at.max(Some(job.created_at));
         let oldest = totals.oldest_success_at.map_or(job.created_at, |oldest| oldest.min(job.created_at));
         totals.oldest_success_at = Some(oldest);

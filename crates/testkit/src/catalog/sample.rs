@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use respaldo_core::model::{
     Artifact, Backup, BackupKind, Credentials, Database, DatabaseId, DatabaseUid, DumpFormat, EngineKind,
-    Job, JobId, Settings, Volume,
+    Job, JobId, Settings, TestRestore, Volume, Work,
 };
 use respaldo_core::ports::{LogEntry, LogLevel};
 use ulid::Ulid;
@@ -71,9 +71,17 @@ pub fn job_of(id: u128, database: DatabaseId, kind: BackupKind, created_at: Time
         artifact: None,
         fingerprint: None,
         verification: None,
+        pinned: false,
     };
     let uid = DatabaseUid(Ulid::from_parts(7, database.0.unsigned_abs().into()));
     Job::dump(job_id(id), (database, uid), backup, created_at, 3)
+}
+
+/// A queued job that is no backup.
+pub fn test_restore_of(id: u128, database: DatabaseId, created_at: Timestamp) -> Job {
+    let uid = DatabaseUid(Ulid::from_parts(7, database.0.unsigned_abs().into()));
+    let test = TestRestore { backup: job_id(0), scheduled: false, verdict: None };
+    Job::new(job_id(id), (database, uid), Work::Verify(Box::new(test)), created_at, 3)
 }
 
 /// The id of the sample jobs of this number; greater numbers have greater ids.

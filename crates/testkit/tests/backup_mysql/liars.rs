@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use respaldo_core::backup::{self, Ran, Worker};
+use respaldo_core::backup;
+use respaldo_core::jobs::{Ran, Worker};
 use respaldo_core::model::{Database, Job, Status};
 use respaldo_core::{ErrorKind, jobs};
 use respaldo_testkit::app::TestApp;
@@ -59,7 +60,7 @@ async fn tools_that_lie_or_die_never_make_a_backup_and_see_no_secret() {
         let (test, database, tools) = with_fake_dump(behaviour, SignedDuration::from_mins(1)).await;
         let job = test.back_up(&database).await;
         assert_eq!(error_of(&job).kind(), kind, "{shown}");
-        assert!(job.backup().artifact.is_none(), "{shown}");
+        assert!(job.backup().unwrap().artifact.is_none(), "{shown}");
         let calls = tools.calls("mariadb-dump");
         assert!(!calls.is_empty(), "{shown}");
         for call in calls {
@@ -89,7 +90,7 @@ async fn a_tool_that_gives_no_byte_for_too_long_is_killed_with_its_children_and_
             !respaldo_testkit::host::is_alive(call.pid)
         });
     }
-    assert!(test.run_to_end(job.id).await.backup().artifact.is_none());
+    assert!(test.run_to_end(job.id).await.backup().unwrap().artifact.is_none());
     test.assert_promises().await;
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn error_of(job: &Job) -> &Error {
 
 pub(crate) fn artifact(test: &TestApp, job: &Job) -> PathBuf {
     assert_eq!(job.status, Status::Succeeded, "{:?}", job.error);
-    test.backups().join(job.backup().name.as_ref().unwrap())
+    test.backups().join(job.backup().unwrap().name.as_ref().unwrap())
 }
 
 pub(crate) async fn log_of(test: &TestApp, job: &Job) -> String {

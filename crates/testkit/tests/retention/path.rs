@@ -146,7 +146,7 @@ fn past(n: u64, database: DatabaseId, created_at: Timestamp, status: Status) -> 
     let mut job = job_of(n.into(), database, BackupKind::Scheduled, created_at);
     (job.status, job.finished_at) = (status, Some(created_at));
     if status == Status::Succeeded {
-        job.backup_mut().artifact = Some(artifact(1, 1));
+        job.backup_mut().unwrap().artifact = Some(artifact(1, 1));
     }
     job
 }

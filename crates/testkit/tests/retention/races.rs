@@ -78,7 +78,7 @@ async fn the_newest_verified_backup_of_those_that_somebody_left_is_never_removed
     let (database, made) = all_but_one_to_remove(&before, 4).await;
     for verified in &made[1..3] {
         let mut job = before.job(verified.id).await;
-        job.backup_mut().verification = Some(Verification {
+        job.backup_mut().unwrap().verification = Some(Verification {
             status: VerificationStatus::Ok,
             reason: None,
             differences: Vec::new(),

@@ -89,7 +89,7 @@ async fn current(test: &TestApp, database: &Database) -> Database {
 fn outcomes(jobs: Vec<Job>) -> BTreeMap<Timestamp, Job> {
     let mut slots = BTreeMap::new();
     for job in jobs {
-        let slot = job.backup().slot.expect("a scheduled backup has a slot");
+        let slot = job.backup().unwrap().slot.expect("a scheduled backup has a slot");
         assert_eq!(job.id, JobId::for_slot(job.database_uid, slot));
         if let Some(other) = slots.insert(slot, job) {
             panic!("two outcomes of {slot}: {other:?}");

@@ -100,7 +100,8 @@ impl Job {
     /// Records that an attempt which had lost its lease may have written since. False when it was
     /// adopted and committed: then its bytes are the backup's.
     pub fn confess(&mut self, attempt: u32) -> bool {
-        if self.backup().artifact.as_ref().is_some_and(|artifact| artifact.attempt == attempt) {
+        let committed = self.backup().ok().and_then(|backup| backup.artifact.as_ref());
+        if committed.is_some_and(|artifact| artifact.attempt == attempt) {
             return false;
         }
         self.attempts.litter.insert(attempt);

@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, Result};
 const LONGEST_BEAT: Duration = Duration::from_secs(2);
 
 /// Why an attempt was stopped from outside.
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// Somebody asked for the job to be cancelled.
     Cancelled,
     /// This host is shutting down; another worker goes on.
@@ -29,19 +29,21 @@ pub(super) enum Stop {
 }
 
 /// What a keeper keeps.
-pub(super) struct Keeper<'a> {
-    pub(super) app: &'a App,
-    pub(super) id: JobId,
-    pub(super) fence: u64,
-    pub(super) place: &'a Place,
-    pub(super) worker: &'a Worker,
-    pub(super) meter: Arc<Meter>,
-    pub(super) log: JobLog,
+pub(crate) struct Keeper<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) id: JobId,
+    pub(crate) fence: u64,
+    pub(crate) place: &'a Place,
+    pub(crate) worker: &'a Worker,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) log: JobLog,
+    /// The work is in a step that must not be broken off: nobody is listened to who asks it to stop.
+    pub(crate) deaf: bool,
 }
 
 impl Keeper<'_> {
     /// Runs until the attempt has to stop; while all is well it never ends.
-    pub(super) async fn keep(&self) -> Stop {
+    pub(crate) async fn keep(&self) -> Stop {
         let limits = &self.app.limits;
         let lease = duration(limits.lease);
         let mut beat = tokio::time::interval((lease / 4).clamp(Duration::from_millis(50), LONGEST_BEAT));
@@ -51,7 +53,7 @@ impl Keeper<'_> {
         loop {
             tokio::select! {
                 _ = beat.tick() => {}
-                () = self.worker.stopping() => return Stop::ShuttingDown,
+                () = self.worker.stopping(), if !self.deaf => return Stop::ShuttingDown,
             }
             let progress = self.meter.progress();
             let signs = (progress, self.meter.bytes_read_back());
@@ -64,11 +66,11 @@ impl Keeper<'_> {
             // A catalog that does not answer must not keep us from stopping.
             let beaten = tokio::select! {
                 beaten = tokio::time::timeout(lease / 2, self.heartbeat(progress)) => beaten,
-                () = self.worker.stopping() => return Stop::ShuttingDown,
+                () = self.worker.stopping(), if !self.deaf => return Stop::ShuttingDown,
             };
             match beaten.unwrap_or_else(|_| Err(silent_catalog())) {
-                Ok(true) => return Stop::Cancelled,
-                Ok(false) => kept = Instant::now(),
+                Ok(true) if !self.deaf => return Stop::Cancelled,
+                Ok(_) => kept = Instant::now(),
                 Err(e) if matches!(e.kind(), ErrorKind::Fenced | ErrorKind::NotFound) => {
                     return Stop::Lost(e);
                 }
@@ -119,7 +121,7 @@ fn silent_catalog() -> Error {
 }
 
 /// Writes the log lines that wait.
-pub(super) async fn flush(app: &App, id: JobId, log: &JobLog) -> Result<()> {
+pub(crate) async fn flush(app: &App, id: JobId, log: &JobLog) -> Result<()> {
     let lines = log.drain();
     if lines.is_empty() {
         return Ok(());

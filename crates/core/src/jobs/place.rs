@@ -17,14 +17,14 @@ pub(crate) async fn live_places(app: &App) -> Result<usize> {
 }
 
 /// One of the places, held.
-pub(super) struct Place {
+pub(crate) struct Place {
     name: String,
     fence: u64,
 }
 
 impl Place {
     /// Takes a free place; none when all are taken.
-    pub(super) async fn take(app: &App, job: JobId) -> Result<Option<Self>> {
+    pub(crate) async fn take(app: &App, job: JobId) -> Result<Option<Self>> {
         let now = app.now();
         for number in 0..app.limits.max_parallel_jobs {
             let name = format!("{PREFIX}{number:04}");
@@ -37,12 +37,12 @@ impl Place {
     }
 
     /// Keeps it; false when it was lost.
-    pub(super) async fn renew(&self, app: &App, until: Timestamp) -> Result<bool> {
+    pub(crate) async fn renew(&self, app: &App, until: Timestamp) -> Result<bool> {
         app.catalog.renew_lease(&self.name, self.fence, until).await
     }
 
     /// Gives it back, and wakes a worker for the job that has waited longest.
-    pub(super) async fn release(self, app: &App) -> Result<()> {
+    pub(crate) async fn release(self, app: &App) -> Result<()> {
         app.catalog.release_lease(&self.name, self.fence).await?;
         let now = app.now();
         let waiting = app.catalog.due_jobs(now + LOOK_AHEAD, 32).await?;

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 /// Who works, and whether it should stop.
 #[derive(Debug)]
 pub struct Worker {
-    pub(super) owner: String,
+    pub(crate) owner: String,
     stop: watch::Sender<bool>,
 }
 
@@ -20,13 +20,18 @@ impl Worker {
         self.stop.send_replace(true);
     }
 
-    pub(super) async fn stopping(&self) {
+    /// The name.
+    pub(crate) fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    pub(crate) async fn stopping(&self) {
         let mut stop = self.stop.subscribe();
         // The sender lives as long as `self`, so this can only end by being told.
         let _told = stop.wait_for(|stop| *stop).await;
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         *self.stop.borrow()
     }
 }

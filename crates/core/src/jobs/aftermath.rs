@@ -10,8 +10,9 @@
 //! among the `counted` of the database it read first has not been counted before: an id leaves `counted`
 //! only after its job was marked as told, which this pass would have seen.
 
+use super::MOST_CONFLICTS;
 use crate::app::App;
-use crate::jobs::{self, MOST_CONFLICTS};
+use crate::jobs;
 use crate::model::{Database, DatabaseId, Job, JobId};
 use crate::ports::Event;
 use crate::retention;

@@ -1,7 +1,16 @@
 //! Jobs: look up, log, cancel, and the one way in which their records are changed.
 
+pub(crate) mod aftermath;
+pub(crate) mod keeper;
+pub(crate) mod place;
+mod run;
+mod worker;
+
+pub(crate) use self::place::live_places;
+pub(crate) use self::run::{Held, in_place, take};
+pub use self::run::{Ran, run};
+pub use self::worker::Worker;
 use crate::app::App;
-use crate::backup::aftermath;
 use crate::model::{Job, JobId};
 use crate::ports::LogEntry;
 use crate::{Error, ErrorKind, Result};

@@ -1,0 +1,180 @@
+//! Putting a backup's dump back.
+
+use jiff::SignedDuration;
+
+use super::run::{Done, Restoring};
+use super::target;
+use crate::backup::{self, Download, open, queued};
+use crate::engine::{Loaded, Restorer, Target, WasSwapped};
+use crate::jobs::keeper::Stop;
+use crate::jobs::{self, Ran};
+use crate::model::{BackupKind, Job, JobId, Manifest, RestoreMode, RestoreStep, Status};
+use crate::{Error, ErrorKind, Result};
+
+/// Somebody else's safety backup is looked at again after this long.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// Restores a backup.
+pub(super) async fn load(restoring: &Restoring<'_>, backup: JobId) -> Result<Done, Stop> {
+    let loading = restoring.keep(Loading::prepare(restoring, backup)).await?;
+    let options = &loading.target.options;
+    if options.mode == RestoreMode::Swap && loading.found == RestoreStep::Swapping {
+        match restoring.keep(loading.was_swapped()).await? {
+            WasSwapped::Yes => return Ok(loading.swapped(Vec::new())),
+            WasSwapped::No => {}
+            WasSwapped::Unknown => return Err(Stop::Failed(unknown(&loading.target))),
+        }
+    }
+    let loaded = match restoring.keep(loading.load()).await {
+        Ok(Ready::Loaded(loaded)) => loaded,
+        Ok(Ready::Waiting) => return Ok(Done::Waiting(restoring.app().now() + LOOK_AGAIN)),
+        Err(stop) => {
+            loading.clear(&stop).await;
+            return Err(stop);
+        }
+    };
+    if options.mode == RestoreMode::Swap {
+        restoring.step(RestoreStep::Swapping).await.map_err(Stop::Failed)?;
+        restoring.log.info(format!(
+            "putting it into the place of {}",
+            restoring.job.restoration().map_or("", |r| &r.target)
+        ));
+        if let Err(stop) = restoring.keep_deaf(loading.restorer.swap(&loading.target)).await {
+            // Its answer may be lost although it was taken.
+            let taken = matches!(&stop, Stop::Failed(_))
+                && matches!(loading.was_swapped().await, Ok(WasSwapped::Yes));
+            if !taken {
+                loading.clear(&stop).await;
+                return Err(stop);
+            }
+        }
+    }
+    Ok(loading.swapped(loaded.warnings))
+}
+
+/// Whether the dump is in its place.
+enum Ready {
+    /// It is: aside, or in the target.
+    Loaded(Loaded),
+    /// Not yet: somebody else makes the safety backup.
+    Waiting,
+}
+
+struct Loading<'a> {
+    restoring: &'a Restoring<'a>,
+    restorer: &'static dyn Restorer,
+    manifest: Manifest,
+    target: Target,
+    /// The journal as this attempt found it.
+    found: RestoreStep,
+    /// Deletion waits while it lives.
+    _reading: Download,
+}
+
+impl<'a> Loading<'a> {
+    async fn prepare(restoring: &'a Restoring<'a>, backup: JobId) -> Result<Self> {
+        let app = restoring.app();
+        let reading = Download::open(app, backup).await?;
+        let (manifest, ours) = target::manifest(app, reading.job()).await?;
+        let facts = target::facts(&manifest, ours, &app.identities)?;
+        let restorer = target::restorer(facts.engine)?;
+        let target = restoring.target(restoring.job.id, facts).await?;
+        let found = restoring.restoration()?.step;
+        Ok(Self { restoring, restorer, manifest, target, found, _reading: reading })
+    }
+
+    /// Everything up to the swap.
+    async fn load(&self) -> Result<Ready> {
+        let Self { restoring, manifest, target, .. } = self;
+        if !self.save().await? {
+            return Ok(Ready::Waiting);
+        }
+        let app = restoring.app();
+        restoring.step(RestoreStep::Checking).await?;
+        restoring.log.info(format!("comparing {} with its digests", manifest.name));
+        restoring.meter.reading_back();
+        open::prove(&app.storage, &manifest.artifact, &restoring.meter).await?;
+        let dump = open::open(&app.storage, manifest, &app.identities).await?;
+        restoring.step(RestoreStep::Loading).await?;
+        restoring.log.info("loading");
+        // What a loader does after its last byte (indexes, constraints) moves none.
+        let _silence = restoring.meter.hold();
+        let loaded = self.restorer.load(target, dump).await?;
+        self.compare(&loaded)?;
+        Ok(Ready::Loaded(loaded))
+    }
+
+    /// What came out of the artifact must be what went into it.
+    fn compare(&self, loaded: &Loaded) -> Result<()> {
+        let Some(expected) = &self.target.dump.fingerprint else { return Ok(()) };
+        let seen = &loaded.observed.fingerprint;
+        if seen == expected || !self.target.options.tables.is_empty() {
+            return Ok(());
+        }
+        let differing = expected.differences(seen).join("; ");
+        Err(Error::new(ErrorKind::Corrupt, "check what was restored", differing)
+            .with_mend("restore another backup: this one does not hold what its manifest tells"))
+    }
+
+    /// Makes the safety backup, unless there is one. False while somebody else makes it.
+    async fn save(&self) -> Result<bool> {
+        let restoring = self.restoring;
+        let Some(id) = restoring.restoration()?.safety_backup else { return Ok(true) };
+        let (app, held) = (restoring.app(), restoring.held);
+        restoring.step(RestoreStep::Saving).await?;
+        let mut job = queued(app, &restoring.database, BackupKind::Safety, id, app.now());
+        job.attempts.most = 1;
+        if app.catalog.create_job(&job).await? {
+            restoring.log.info(format!("making safety backup {id}"));
+        }
+        let _silence = restoring.meter.hold();
+        let ran = backup::run_in_place(app, id, held.worker, held.place).await?;
+        let job = jobs::get(app, id).await?;
+        match (job.status, ran) {
+            (Status::Succeeded, _) => Ok(true),
+            (Status::Queued | Status::Running, Ran::NotOurs | Ran::Queued | Ran::NoPlace) => Ok(false),
+            _ => Err(unsaved(&job)),
+        }
+    }
+
+    async fn was_swapped(&self) -> Result<WasSwapped> {
+        let safety = match self.restoring.restoration()?.safety_backup {
+            Some(id) => self.restoring.app().catalog.job(id).await?,
+            None => None,
+        };
+        let before = safety.as_ref().and_then(|job| job.backup().ok()?.fingerprint.as_ref());
+        self.restorer.was_swapped(&self.target, before).await
+    }
+
+    /// Removes what was loaded aside, where we may still touch it.
+    async fn clear(&self, stop: &Stop) {
+        if self.target.options.mode != RestoreMode::Swap || matches!(stop, Stop::Lost(_)) {
+            return;
+        }
+        if let Err(e) = self.restorer.drop_aside(&self.target).await {
+            self.restoring.log.warn(format!("what was loaded aside could not be dropped: {e}"));
+        }
+    }
+
+    fn swapped(&self, warnings: Vec<String>) -> Done {
+        let swap = self.target.options.mode == RestoreMode::Swap && self.target.replaces;
+        let kept = (swap && self.restorer.keeps()).then(|| self.target.kept.clone());
+        Done::Ended { kept, warnings }
+    }
+}
+
+fn unsaved(job: &Job) -> Error {
+    let why = job.error.as_ref().map_or_else(|| job.status.as_str().to_owned(), ToString::to_string);
+    let mend = "mend what keeps the database from being backed up; or let safety_backup be false";
+    Error::new(ErrorKind::Conflict, "make the safety backup", format!("backup {}: {why}", job.id))
+        .with_mend(job.error.as_ref().and_then(Error::mend).unwrap_or(mend))
+}
+
+fn unknown(target: &Target) -> Error {
+    let message = format!(
+        "a worker died while it put the dump into {}, and the target is neither what it was nor what was restored",
+        target.database_name()
+    );
+    Error::conflict("restore a backup", message)
+        .with_mend("look at it: if it is restored, all is well; else restore again, or undo")
+}
