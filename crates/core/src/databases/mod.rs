@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+pub(crate) use self::credentials::opens;
 pub use self::credentials::{Login, login};
 pub use self::definition::Definition;
 pub use self::validate::{refuse_unbuilt, validate};

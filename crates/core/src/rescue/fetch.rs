@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 use tokio::runtime::Handle;
 
 use super::shelf::last_component;
-use crate::backup::{open, prove};
+use crate::backup::open::{open, prove};
 use crate::engine::{Dump, Meter};
 use crate::model::{Artifact, Manifest};
 use crate::seal::{Digester, Identity, read_error};
@@ -69,7 +69,7 @@ pub async fn fetch(
         refuse_present(path)?;
     }
     let source = match form {
-        Form::Stored => Source::Stored(storage.clone(), manifest.artifact.clone()),
+        Form::Stored => Source::Stored(Box::new((storage.clone(), manifest.artifact.clone()))),
         Form::Dump(identities) => {
             let proven = prove(storage, &manifest.artifact, &Arc::<Meter>::default()).await;
             let damage = match proven {
@@ -86,7 +86,7 @@ pub async fn fetch(
 }
 
 enum Source {
-    Stored(Storage, Artifact),
+    Stored(Box<(Storage, Artifact)>),
     Dump { dump: Dump, length: u64, damage: Vec<String> },
 }
 
@@ -96,7 +96,7 @@ type Poured = (u64, Vec<String>);
 impl Source {
     fn pour(self, out: &mut dyn Write, handle: &Handle) -> Result<Poured> {
         match self {
-            Self::Stored(storage, artifact) => pour_stored(&storage, &artifact, out, handle),
+            Self::Stored(stored) => pour_stored(&stored.0, &stored.1, out, handle),
             Self::Dump { dump, length, damage } => pour_dump(dump, length, damage, out),
         }
     }
@@ -216,9 +216,8 @@ fn refuse_damage(damage: &[String], keep: bool) -> Result<()> {
     if damage.is_empty() || keep {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Corrupt, OPERATION, damage.join("; ")).with_mend(
-        "nothing was kept; take another backup, or keep what there is with --keep-damaged",
-    ))
+    Err(Error::new(ErrorKind::Corrupt, OPERATION, damage.join("; "))
+        .with_mend("nothing was kept; take another backup, or keep what there is with --keep-damaged"))
 }
 
 fn refuse_present(path: &Path) -> Result<()> {

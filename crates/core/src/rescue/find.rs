@@ -95,8 +95,7 @@ impl Rescue {
 }
 
 fn refused(why: &str) -> Error {
-    Error::invalid("id", why)
-        .with_mend("give a backup's id, the beginning of it, or its artifact's name")
+    Error::invalid("id", why).with_mend("give a backup's id, the beginning of it, or its artifact's name")
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@
 pub mod fetch;
 pub mod find;
 pub mod rebuild;
+pub mod restore;
 pub mod shelf;
+pub mod target;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use futures::stream::{self, Stream, StreamExt};
 
 pub use self::find::Wanted;
 pub use self::shelf::{Fault, Found, Shelf, Signature};
+pub use self::target::TargetUrl;
 use crate::databases::Definition;
 use crate::keyring::MasterKey;
 use crate::keys;

@@ -196,7 +196,8 @@ fn stranger(manifest: &Manifest, database: DatabaseUid, id: JobId, attempt: u32)
         return Some(format!("its manifest describes another attempt, {other}, and lies under {attempt}"));
     }
     let (artifact, name) = (&manifest.artifact, &manifest.name);
-    let plain = !name.is_empty() && name != keys::MANIFEST && !name.contains(['/', '\0']) && !name.starts_with('.');
+    let plain =
+        !name.is_empty() && name != keys::MANIFEST && !name.contains(['/', '\0']) && !name.starts_with('.');
     let own = |(n, volume): (usize, &crate::model::Volume)| {
         volume.key == keys::volume(database, id, attempt, name, n + 1)
     };

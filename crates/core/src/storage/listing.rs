@@ -45,7 +45,8 @@ impl Storage {
             .map_ok(|lister| {
                 // What goes away while the list is read is not there.
                 let there = |e: &opendal::Error| e.kind() != opendal::ErrorKind::NotFound;
-                let kept = lister.filter(move |entry| std::future::ready(entry.as_ref().err().is_none_or(there)));
+                let kept =
+                    lister.filter(move |entry| std::future::ready(entry.as_ref().err().is_none_or(there)));
                 kept.map_err(|e| explain(&e))
             });
         entries.try_flatten().boxed()
