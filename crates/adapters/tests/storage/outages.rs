@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use respaldo_core::ErrorKind;
-use respaldo_core::backup::{self, Ran};
+use respaldo_core::backup;
+use respaldo_core::jobs::Ran;
 use respaldo_core::model::Status;
 use respaldo_testkit::s3::{Fault, Operation, S3Server, When};
 

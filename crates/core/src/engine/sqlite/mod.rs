@@ -4,6 +4,7 @@
 //! the copy is one consistent state. (Copied page by page, a busy source would start it over and over.)
 
 mod observer;
+mod restore;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +19,7 @@ pub use self::observer::FileObserver;
 use super::observe::{Observed, Observer};
 use super::sink::RawSink;
 use super::source::Source;
-use super::{Engine, Probe};
+use super::{Engine, Probe, Restorer};
 use crate::fingerprint::{Fingerprint, TableFingerprint};
 use crate::limits::Limits;
 use crate::model::{DumpFormat, Settings};
@@ -82,6 +83,10 @@ impl Engine for Sqlite {
             server_version: Some(rusqlite::version().to_owned()),
             tool_version: Some(rusqlite::version().to_owned()),
         })
+    }
+
+    fn restorer(&self) -> Option<&dyn Restorer> {
+        Some(self)
     }
 
     fn observer(&self, _format: DumpFormat) -> Box<dyn Observer> {
@@ -155,9 +160,7 @@ fn check_room(from: &Path, to: &Path) -> Result<()> {
     let wal = PathBuf::from(format!("{}-wal", from.display()));
     let needed = length(from) + length(&wal);
     let folder = to.parent().unwrap_or(to);
-    let room = rustix::fs::statvfs(folder)
-        .map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize))
-        .map_err(|e| Error::new(ErrorKind::Storage, "look at staging", e.to_string()))?;
+    let room = room(folder)?;
     if needed < room {
         return Ok(());
     }
@@ -169,9 +172,17 @@ fn check_room(from: &Path, to: &Path) -> Result<()> {
     .with_mend("free space, or move server.staging"))
 }
 
+/// Bytes that are free in a folder.
+fn room(folder: &Path) -> Result<u64> {
+    rustix::fs::statvfs(folder)
+        .map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+        .map_err(|e| Error::new(ErrorKind::Storage, "look for room", format!("{}: {e}", folder.display())))
+}
+
 fn check_and_fingerprint(staged: &Path) -> Result<Fingerprint> {
     let told = |e: rusqlite::Error| explain("check the copy", &e);
     let connection = open(staged)?;
+    restore::distrust(&connection).map_err(told)?;
     let verdict: String =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(told)?;
     if verdict != "ok" {
