@@ -4,8 +4,10 @@
 
 #![expect(clippy::doc_markdown, reason = "the doc comments of arguments are the help that people read")]
 
+mod catalog;
 mod doctor;
 mod logging;
+mod rescue;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,6 +37,12 @@ enum Command {
     /// Looks at a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Lists, fetches and restores backups from storage alone: without catalog and server.
+    #[command(subcommand)]
+    Rescue(rescue::Command),
+    /// Looks after the catalog.
+    #[command(subcommand)]
+    Catalog(catalog::Command),
     /// Says which engines' tools are here, their versions, and what this machine or a configuration lacks.
     Doctor {
         /// The configuration file; config.yaml of this folder, if there is one, when left out.
@@ -92,6 +100,8 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Config(ConfigCommand::Check { file }) => check(&file),
+        Command::Rescue(command) => runtime.block_on(rescue::run(command)),
+        Command::Catalog(command) => runtime.block_on(catalog::run(command)),
         Command::Doctor { config } => runtime.block_on(doctor::run(config.as_deref())),
     }
 }

@@ -56,6 +56,18 @@ pub struct Fetched {
     pub damage: Vec<String>,
 }
 
+/// What the file is called that an artifact is fetched into.
+pub fn file_name(manifest: &Manifest, form: &Form) -> String {
+    let name = manifest.name.as_str();
+    if matches!(form, Form::Stored) {
+        return name.to_owned();
+    }
+    let name = name.strip_suffix(".age").unwrap_or(name);
+    let extension = manifest.compression.extension();
+    let bare = extension.and_then(|extension| name.strip_suffix(extension)?.strip_suffix('.'));
+    bare.unwrap_or(name).to_owned()
+}
+
 /// Fetches an artifact. Length, MD5 and SHA-256 are compared, volume by volume, before a file appears under
 /// its name. With `keep_damaged` what does not hold is kept beside that name, and told.
 pub async fn fetch(

@@ -7,6 +7,7 @@
 
 pub mod fetch;
 pub mod find;
+pub mod list;
 pub mod rebuild;
 pub mod restore;
 pub mod shelf;

@@ -325,7 +325,11 @@ impl Numbers {
     }
 }
 
-async fn refuse_filled(catalog: &dyn Catalog) -> Result<()> {
+/// Refuses a catalog that holds anything.
+///
+/// # Errors
+/// `Conflict`.
+pub async fn refuse_filled(catalog: &dyn Catalog) -> Result<()> {
     let databases = catalog.databases(None, 1).await?;
     let jobs = catalog.jobs(&JobFilter::default(), None, 1).await?;
     if databases.is_empty() && jobs.is_empty() {

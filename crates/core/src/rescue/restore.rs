@@ -16,7 +16,7 @@ use crate::model::{JobId, Ownership, RestoreMode, RestoreOptions};
 use crate::ports::Clock;
 use crate::restore::{names, target};
 use crate::seal::Identity;
-use crate::{Error, ErrorKind, Limits, Result};
+use crate::{Error, ErrorKind, Result};
 
 const OPERATION: &str = "restore a backup";
 
@@ -30,8 +30,8 @@ pub struct Surroundings {
     pub identities: Vec<Identity>,
     /// A folder of this restore's own, readable by nobody else.
     pub staging: PathBuf,
-    /// What a job may use. `sqlite_roots` is not asked: whoever rescues names the file.
-    pub limits: Limits,
+    /// Whether SQL that this installation is not known to have made may be loaded as a superuser.
+    pub allow_superuser: bool,
 }
 
 /// What somebody asks for.
@@ -76,9 +76,7 @@ impl Rescue {
         }
         let restorer = target::restorer(facts.engine)?;
         let id = restore_id(manifest.backup_id, &request.to);
-        let mut limits = around.limits;
-        limits.sqlite_roots = request.to.folder().into_iter().collect();
-        let settings = request.to.check(&limits)?;
+        let settings = request.to.check()?;
         let log = JobLog::new(&around.clock, 1, request.login.redactor());
         let name = settings.database_name.clone();
         let mut target = Target {
@@ -87,7 +85,8 @@ impl Rescue {
                 login: request.login,
                 toolbox: around.toolbox,
                 staging: around.staging,
-                sqlite_roots: limits.sqlite_roots,
+                // Whoever rescues names the file.
+                sqlite_roots: request.to.folder().into_iter().collect(),
                 log,
             },
             aside: names::aside(&name, id),
@@ -101,7 +100,7 @@ impl Rescue {
             },
             dump: facts,
             meter: Arc::new(Meter::default()),
-            allow_superuser: limits.allow_superuser,
+            allow_superuser: around.allow_superuser,
             scratch: false,
         };
         let mut survey = restorer.survey(&target).await.map_err(|e| e.within("look at the target"))?;

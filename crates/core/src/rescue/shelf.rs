@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Rescue;
 use crate::keys;
 use crate::model::{DatabaseUid, JobId, LONGEST_MANIFEST, Manifest};
-use crate::{ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Whose manifest it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +170,30 @@ impl Rescue {
 }
 
 impl Shelf {
+    /// The artifact that counts; with `damaged` also one that is not whole, if none is.
+    ///
+    /// # Errors
+    /// `Corrupt` with what is wrong, `NotFound` when no attempt ever ended.
+    pub fn artifact(self, damaged: bool) -> Result<Found> {
+        if let Some(found) = self.found {
+            return Ok(found);
+        }
+        let mut faults = self.faults;
+        let readable = faults.iter().position(|fault| fault.found.is_some()).filter(|_| damaged);
+        if let Some(found) = readable.and_then(|n| faults.swap_remove(n).found) {
+            return Ok(found);
+        }
+        match faults.into_iter().next() {
+            Some(fault) => {
+                let message = format!("{}, attempt {}: {}", self.id, fault.attempt, fault.reason);
+                Err(Error::new(ErrorKind::Corrupt, "look at a backup", message)
+                    .with_mend("take another backup; respaldo rescue list shows those that are whole"))
+            }
+            None => Err(Error::not_found("backup", self.id)
+                .with_mend("its attempts never ended, so that there is nothing to restore")),
+        }
+    }
+
     /// Takes a whole artifact of an attempt before those taken.
     fn take(&mut self, found: Found) {
         match &self.found {
@@ -216,7 +240,7 @@ pub(super) fn last_component(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }
 
-fn told(error: &crate::Error) -> String {
+fn told(error: &Error) -> String {
     match error.mend() {
         Some(mend) => format!("{} ({mend})", error.message()),
         None => error.message().to_owned(),

@@ -66,8 +66,9 @@ impl TargetUrl {
         if database_name.is_empty() || name.contains('/') {
             return Err(refused("it names no database").with_mend(EXAMPLES));
         }
+        let tls = tls_of(query)?.map(str::to_owned);
         let user = user.map(decode).transpose()?.filter(|user| !user.is_empty());
-        Ok(Self { engine, host: Some(host), port, user, database_name, tls: tls_of(query)? })
+        Ok(Self { engine, host: Some(host), port, user, database_name, tls })
     }
 
     fn file(place: &str, query: &str) -> Result<Self> {
@@ -112,9 +113,12 @@ impl TargetUrl {
         Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() })
     }
 
-    /// Refuses a target whose parts no engine takes.
-    pub(super) fn check(&self, limits: &crate::Limits) -> Result<Settings> {
-        databases::validate(self.settings(), limits).map_err(|e| {
+    /// The settings, if an engine takes them.
+    ///
+    /// # Errors
+    /// `Invalid`, with the part after `to.`.
+    pub(super) fn check(&self) -> Result<Settings> {
+        databases::well_formed(self.settings()).map_err(|e| {
             let field = e.field().map_or_else(|| FIELD.to_owned(), |field| format!("{FIELD}.{field}"));
             e.with_field(field)
         })
@@ -149,13 +153,17 @@ fn server_of(text: &str) -> Result<(String, Option<u16>)> {
     Ok((host, port.transpose()?))
 }
 
-fn tls_of(query: &str) -> Result<Option<String>> {
+fn tls_of(query: &str) -> Result<Option<&str>> {
     let mut tls = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
             "tls" | "sslmode" if tls.is_none() => {
-                tls = Some(decode(value)?).filter(|value| !value.is_empty())
+                let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+                tls = Some(value).filter(|value| !value.is_empty() && value.chars().all(plain));
+                if tls.is_none() {
+                    return Err(refused("its tls is no mode, such as require or REQUIRED"));
+                }
             }
             // Only names are shown: a value may be a misplaced secret.
             _ => return Err(refused("there is one parameter, tls")),
