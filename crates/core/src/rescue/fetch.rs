@@ -5,13 +5,11 @@ use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::StreamExt as _;
-use futures::stream::BoxStream;
 use tokio::runtime::Handle;
 
 use super::shelf::last_component;
-use crate::backup::open::{open, prove};
+use crate::backup::open;
 use crate::engine::{Dump, Meter};
 use crate::model::{Artifact, Manifest};
 use crate::seal::{Digester, Identity, read_error};
@@ -83,12 +81,12 @@ pub async fn fetch(
     let source = match form {
         Form::Stored => Source::Stored(Box::new((storage.clone(), manifest.artifact.clone()))),
         Form::Dump(identities) => {
-            let proven = prove(storage, &manifest.artifact, &Arc::<Meter>::default()).await;
+            let proven = open::prove(storage, &manifest.artifact, &Arc::<Meter>::default()).await;
             let damage = match proven {
                 Err(e) if keep_damaged && e.kind() == ErrorKind::Corrupt => vec![e.message().to_owned()],
                 proven => proven.map(|()| Vec::new())?,
             };
-            let dump = open(storage, manifest, &identities).await?;
+            let dump = open::source(storage, manifest, &identities).open().await?;
             Source::Dump { dump, length: manifest.artifact.raw_bytes, damage }
         }
     };
@@ -153,22 +151,27 @@ fn pour_stored(
     let (mut offset, mut written, mut damage) = (0, 0, Vec::new());
     let mut whole = Digester::new();
     for volume in &artifact.volumes {
-        let name = last_component(&volume.key);
+        let (name, expected) = (last_component(&volume.key), volume.size_bytes);
+        let there = handle.block_on(storage.length(&volume.key))?;
         let mut digester = Digester::new();
-        let mut bytes = storage.read(artifact, offset..offset + volume.size_bytes);
-        offset += volume.size_bytes;
-        while let Some(piece) = next(&mut bytes, handle, name, &mut damage)? {
+        let mut bytes = storage.read(artifact, offset..offset + expected.min(there.unwrap_or(0)));
+        offset += expected;
+        while let Some(piece) = handle.block_on(bytes.next()).transpose()? {
             digester.update(&piece);
             whole.update(&piece);
             out.write_all(&piece).map_err(|e| unwritable("the output", &e))?;
         }
         let digests = digester.finish();
         written += digests.length;
-        if digests.length != volume.size_bytes {
-            let expected = volume.size_bytes;
-            damage.push(format!("the volume {name} gave {} bytes instead of {expected}", digests.length));
-        } else if digests.sha256_hex() != volume.sha256 {
-            damage.push(format!("the SHA-256 of the volume {name} is not the manifest's"));
+        match there {
+            None => damage.push(format!("the volume {name} is missing")),
+            Some(length) if length != expected => {
+                damage.push(format!("the volume {name} has {length} bytes instead of {expected}"));
+            }
+            Some(_) if digests.sha256_hex() != volume.sha256 => {
+                damage.push(format!("the SHA-256 of the volume {name} is not the manifest's"));
+            }
+            Some(_) => {}
         }
     }
     let whole = whole.finish();
@@ -177,22 +180,6 @@ fn pour_stored(
         damage.push("length, MD5 or SHA-256 of the whole is not the manifest's".to_owned());
     }
     Ok((written, damage))
-}
-
-/// The next piece of a volume; one that is missing, or too short, ends there.
-fn next(
-    bytes: &mut BoxStream<'static, Result<Bytes>>,
-    handle: &Handle,
-    name: &str,
-    damage: &mut Vec<String>,
-) -> Result<Option<Bytes>> {
-    match handle.block_on(bytes.next()) {
-        Some(Err(e)) if e.kind() == ErrorKind::NotFound => {
-            damage.push(format!("the volume {name} is missing"));
-            Ok(None)
-        }
-        piece => piece.transpose(),
-    }
 }
 
 fn pour_dump(mut dump: Dump, length: u64, mut damage: Vec<String>, out: &mut dyn Write) -> Result<Poured> {

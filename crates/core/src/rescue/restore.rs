@@ -105,7 +105,8 @@ impl Rescue {
         };
         let mut survey = restorer.survey(&target).await.map_err(|e| e.within("look at the target"))?;
         target.replaces = survey.present.target;
-        if !survey.present.target || !request.force {
+        // What nobody asked to keep is not kept; a file is replaced in one transaction all the same.
+        if !(survey.present.target && survey.modes.contains(&target.options.mode)) {
             target.options.mode = survey.modes.first().copied().unwrap_or(RestoreMode::Swap);
         }
         let (warnings, refusals) =
@@ -148,8 +149,8 @@ impl Prepared {
         self.check()?;
         let (storage, manifest) = (&self.rescue.storage, &self.found.manifest);
         open::prove(storage, &manifest.artifact, &self.target.meter).await?;
-        let dump = open::open(storage, manifest, &self.identities).await?;
-        let done = match self.restorer.load(&self.target, dump).await {
+        let dump = open::source(storage, manifest, &self.identities);
+        let done = match self.restorer.load(&self.target, &dump).await {
             Ok(loaded) => self.finish(loaded).await,
             Err(e) => Err(e),
         };
