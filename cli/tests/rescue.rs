@@ -47,7 +47,7 @@ async fn filled(folder: &Path, recipient: &str) -> (Respaldo, Value, Value) {
         "encryption": [recipient], "compression": "zstd"});
     assert_eq!(server.post("/databases", &fields).await.0, 201);
     let fields = json!({"name": "Orders", "engine": "postgres", "host": "127.0.0.1", "port": 1,
-        "database_name": "orders", "username": "ana", "password": "hunter2"});
+        "database_name": "orders", "credentials": {"username": "ana", "password": "hunter2"}});
     let (status, answer) = server.post("/databases", &fields).await;
     assert_eq!(status, 201, "{answer}");
     for id in [1, 1, 2, 2] {

@@ -40,6 +40,7 @@ impl Draft {
         notes.extend(note);
         let mut database = record(id, definition.uid, definition.config_id, definition.settings, how.now);
         database.credentials = credentials;
+        database.created_at = definition.created_at.unwrap_or(database.created_at).min(how.now);
         match Timing::of(database.uid, &database.settings) {
             Ok(timing) => database.set_due(timing.map(|timing| timing.after(how.now))),
             // A definition is not signed: whoever can write into storage can have changed it.
