@@ -39,6 +39,7 @@ pub mod metrics;
 pub mod model;
 pub mod ports;
 pub mod redact;
+pub mod rescue;
 pub mod restore;
 pub mod retention;
 pub mod schedule;

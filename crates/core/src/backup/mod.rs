@@ -16,7 +16,9 @@ pub(crate) mod staging;
 pub(crate) mod sweep;
 pub(crate) mod tombstone;
 
+pub(crate) use self::adopt::in_clear;
 pub use self::download::Download;
+pub(crate) use self::naming::claim_key;
 pub use self::run::run;
 pub(crate) use self::run::run_in_place;
 use crate::app::App;

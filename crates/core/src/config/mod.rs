@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Map, Value};
 
+pub(crate) use self::apply::claim_of_entry;
 pub use self::apply::{Applied, apply};
 
 use crate::model::Credentials;
