@@ -201,6 +201,7 @@ fn limits(config: &Config, catalog: &Path) -> Result<Limits> {
         allow_superuser: false,
         safety_days: 7,
         run_as: server.run_as.clone(),
+        uploads: config.uploads,
         defaults: config.global.settings.clone(),
     })
 }

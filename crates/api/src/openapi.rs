@@ -38,7 +38,7 @@ pub(crate) fn join(functions: Vec<Function>) -> (Router<App>, OpenApi) {
     let (routes, mut document) = joined.split_for_parts();
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations_mut(item) {
-            finish(operation, scope_of(&method, path));
+            finish(operation, &scopes_of(&method, path));
         }
     }
     (routes, document)
@@ -70,19 +70,18 @@ fn header_name(scope: Scope) -> &'static str {
     }
 }
 
-fn scope_of(method: &Method, route: &str) -> Option<Scope> {
-    TABLE.iter().find(|rule| rule.method == *method && rule.route == route).map(|rule| rule.scope)
+/// Any of them opens it; none, and it is public.
+fn scopes_of(method: &Method, route: &str) -> Vec<Scope> {
+    let rule = TABLE.iter().find(|rule| rule.method == *method && rule.route == route);
+    let scopes = rule.into_iter().flat_map(|rule| [Some(rule.scope), rule.also]);
+    scopes.flatten().filter(|scope| *scope != Scope::Public).collect()
 }
 
 /// Tells the key that opens an operation, and how it refuses.
-fn finish(operation: &mut Operation, scope: Option<Scope>) {
+fn finish(operation: &mut Operation, scopes: &[Scope]) {
     let requirement = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
-    operation.security = match scope {
-        Some(scope) if scope != Scope::Public => {
-            Some(vec![requirement(scope.as_str()), requirement("bearer")])
-        }
-        _ => None,
-    };
+    let names = scopes.iter().map(|scope| scope.as_str()).chain(["bearer"]);
+    operation.security = (!scopes.is_empty()).then(|| names.map(requirement).collect());
     let content = Content::new(Some(RefOr::Ref(Ref::from_schema_name(ProblemBody::name()))));
     let refusal = ResponseBuilder::new()
         .description("A problem (RFC 9457): what was wrong and what to do.")

@@ -65,11 +65,17 @@ pub(crate) fn decide(
             match rule.scope {
                 Scope::Public => Ok(shown.granted),
                 scope if shown.granted.has(scope) => Ok(shown.granted),
+                _ if rule.also.is_some_and(|scope| shown.granted.has(scope)) => Ok(shown.granted),
                 scope if shown.known => Err(forbidden(scope)),
                 scope => Err(unauthorized(scope)),
             }
         }
     }
+}
+
+/// Whether a request to this route brings a file, of any length.
+pub(crate) fn takes_files(method: &Method, route: &str) -> bool {
+    TABLE.iter().any(|rule| rule.takes_files && rule.method == *method && rule.route == route)
 }
 
 fn find(method: &Method, route: &str) -> Result<&'static Rule, Problem> {
@@ -151,6 +157,16 @@ mod tests {
         assert_eq!(ask("DELETE", "/databases/{id}", "a"), Err(403));
         assert_eq!(ask("DELETE", "/databases/{id}", "d"), Ok(()));
         assert_eq!(ask("DELETE", "/databases/{id}", "wrong"), Err(401));
+    }
+
+    #[test]
+    fn an_upload_is_opened_by_the_admin_and_by_the_restore_key() {
+        let guard = three_keys();
+        let ask = |key| decide_with(&guard, "POST", "/uploads", &[("x-admin-key", key)]).map(|_| ());
+        assert_eq!(ask("a"), Ok(()));
+        assert_eq!(ask("r"), Ok(()));
+        assert_eq!(ask("d"), Err(403));
+        assert_eq!(ask("wrong"), Err(401));
     }
 
     #[test]

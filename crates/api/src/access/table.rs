@@ -13,6 +13,10 @@ pub struct Rule {
     pub route: &'static str,
     /// The scope that opens it.
     pub scope: Scope,
+    /// Another scope that opens it, too.
+    pub also: Option<Scope>,
+    /// Whether its bodies are files of any length.
+    pub takes_files: bool,
     /// Whether it tells what the databases are called: without keys, then, it answers only under this
     /// machine's own names, though it is public.
     pub tells_names: bool,
@@ -21,15 +25,26 @@ pub struct Rule {
 }
 
 const fn rule(method: Method, route: &'static str, scope: Scope) -> Rule {
-    Rule { method, route, scope, tells_names: !matches!(scope, Scope::Public), documented: true }
+    let tells_names = !matches!(scope, Scope::Public);
+    Rule { method, route, scope, also: None, takes_files: false, tells_names, documented: true }
+}
+
+const fn upload(route: &'static str, scope: Scope, also: Scope) -> Rule {
+    let (method, also) = (Method::POST, Some(also));
+    Rule { method, route, scope, also, takes_files: true, tells_names: true, documented: true }
+}
+
+const fn public(route: &'static str, tells_names: bool, documented: bool) -> Rule {
+    let (method, scope) = (Method::GET, Scope::Public);
+    Rule { method, route, scope, also: None, takes_files: false, tells_names, documented }
 }
 
 const fn page(route: &'static str) -> Rule {
-    Rule { method: Method::GET, route, scope: Scope::Public, tells_names: false, documented: false }
+    public(route, false, false)
 }
 
 const fn public_with_names(route: &'static str) -> Rule {
-    Rule { method: Method::GET, route, scope: Scope::Public, tells_names: true, documented: true }
+    public(route, true, true)
 }
 
 /// The one table. A route that is not here is refused, and a test compares it with what is served.
@@ -47,6 +62,7 @@ pub const TABLE: &[Rule] = &[
     rule(Method::GET, "/backups/{id}", Scope::Admin),
     rule(Method::DELETE, "/backups/{id}", Scope::Delete),
     rule(Method::GET, "/backups/{id}/download", Scope::Admin),
+    upload("/uploads", Scope::Admin, Scope::Restore),
     rule(Method::GET, "/jobs", Scope::Admin),
     rule(Method::GET, "/jobs/{id}", Scope::Admin),
     rule(Method::GET, "/jobs/{id}/log", Scope::Admin),

@@ -6,7 +6,7 @@
 //! the attempt itself, or, after a crash, by the sweep or the next attempt.
 
 mod adopt;
-mod attempt;
+pub(crate) mod attempt;
 mod download;
 mod manifest;
 mod naming;
@@ -18,7 +18,7 @@ pub(crate) mod tombstone;
 
 pub use self::download::Download;
 pub use self::run::run;
-pub(crate) use self::run::run_in_place;
+pub(crate) use self::run::{run_in_place, take_in};
 use crate::app::App;
 use crate::databases;
 use crate::engine;

@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 
 pub use self::apply::{Applied, apply};
 
+use crate::limits::Uploads;
 use crate::model::Credentials;
 use crate::{Error, ErrorKind, Result};
 
@@ -61,6 +62,8 @@ pub struct Config {
     pub databases: Vec<Entry>,
     /// How the server runs.
     pub server: Server,
+    /// What uploads may have.
+    pub uploads: Uploads,
     /// The catalog's URL (`sqlite://…`), where the file names one.
     pub catalog: Option<String>,
     /// The storage's URL (of a scheme of [`Stores`]), where the file names one.

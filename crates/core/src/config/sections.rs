@@ -8,7 +8,11 @@ use super::{
     DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_STALL_SECONDS, Global, PackageCompression,
     PackageConf, Server, Stores, entries, fields,
 };
+use crate::limits::{GIGABYTE, Uploads};
 use crate::{Error, Result};
+
+/// A petabyte: larger numbers are mistakes.
+const MOST_GIGABYTES: u32 = 1_000_000;
 
 const ROOT: Known = Known {
     fields: &[
@@ -21,6 +25,7 @@ const ROOT: Known = Known {
         "encryption",
         "retention",
         "verify",
+        "uploads",
     ],
     later: &["notifications", "restore", "runner"],
 };
@@ -42,6 +47,8 @@ const SERVER: Known = Known {
 
 const PACKAGE: Known =
     Known { fields: &["schedule", "compression", "retention_days", "max_backups"], later: &[] };
+
+const UPLOADS: Known = Known { fields: &["max_gb", "max_upload_gb"], later: &[] };
 
 const RETENTION: Known = Known { fields: &["schedule"], later: &[] };
 
@@ -66,6 +73,7 @@ pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
             None => Vec::new(),
         },
         server: server(root.get("server"))?,
+        uploads: uploads(root.some("uploads"))?,
         catalog: root.some("catalog").map(|place| url(place, &["sqlite"], catalogs)).transpose()?,
         storage: root.some("storage").map(|place| url(place, stores.here, left_out)).transpose()?,
         global,
@@ -107,6 +115,18 @@ fn retention(place: Option<&Place<'_>>) -> Result<Option<String>> {
         Some(off) if off.is_null() => Ok(None),
         Some(schedule) => fields::schedule(schedule).map(Some),
     }
+}
+
+fn uploads(place: Option<&Place<'_>>) -> Result<Uploads> {
+    let mut uploads = Uploads::default();
+    let Some(place) = place else { return Ok(uploads) };
+    let section = place.section(&UPLOADS)?;
+    for (field, value) in [("max_gb", &mut uploads.most_raw), ("max_upload_gb", &mut uploads.most_sent)] {
+        if let Some(number) = section.some(field) {
+            *value = u64::from(number.number(1, MOST_GIGABYTES)?) * GIGABYTE;
+        }
+    }
+    Ok(uploads)
 }
 
 fn server(place: Option<&Place<'_>>) -> Result<Server> {
