@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::engine::{Dump, Meter};
+use crate::engine::{Dump, DumpSource, Meter};
 use crate::model::{Artifact, Manifest, ManifestContent};
 use crate::seal::{self, Encryption, Envelope, Identity, Origin};
 use crate::storage::Storage;
@@ -54,23 +54,22 @@ pub async fn prove(storage: &Storage, artifact: &Artifact, meter: &Arc<Meter>) -
     Ok(())
 }
 
-/// Opens an artifact of which a manifest tells: decrypted, decompressed, and compared with its digest once
-/// more while it is read. To be called on a runtime; the dump is to be read on a blocking thread.
+/// The dump in an artifact of which a manifest tells: decrypted, decompressed, and compared with its digest
+/// once more each time that it is read to its end. To be opened on a runtime, and read on a blocking thread.
 ///
-/// # Errors
-/// `Denied` when no identity opens it.
-pub async fn open(storage: &Storage, manifest: &Manifest, identities: &[Identity]) -> Result<Dump> {
+/// To open it answers `Denied` when no identity does.
+pub fn source(storage: &Storage, manifest: &Manifest, identities: &[Identity]) -> DumpSource {
     let envelope = Envelope {
         compression: manifest.compression,
         encryption: if manifest.encryption.is_empty() { Encryption::None } else { Encryption::Age },
         origin: Origin::Sealed,
     };
-    let reader = StoredReader::new(storage, &manifest.artifact);
+    let (storage, artifact) = (storage.clone(), manifest.artifact.clone());
     let identities = identities.to_vec();
-    // The head of an encrypted artifact is read at once.
-    let opened = tokio::task::spawn_blocking(move || seal::open(envelope, &identities, reader));
-    let opened = opened.await.map_err(|e| Error::internal("open the artifact", e))?;
-    Ok(Dump::new(opened?))
+    DumpSource::new(move || {
+        let reader = StoredReader::new(&storage, &artifact);
+        seal::open(envelope, &identities, reader).map(Dump::new)
+    })
 }
 
 /// What a manifest tells of its dump's content; none where it is sealed and none of the identities opens it.

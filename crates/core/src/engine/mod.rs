@@ -24,7 +24,9 @@ use async_trait::async_trait;
 
 pub use self::observe::Observed;
 use self::observe::Observer;
-pub use self::restore::{Dump, DumpFacts, Loaded, Present, Refusal, Restorer, Survey, Target, WasSwapped};
+pub use self::restore::{
+    Dump, DumpFacts, DumpSource, Loaded, Present, Refusal, Restorer, Survey, Target, WasSwapped,
+};
 pub use self::sink::{Meter, RawSink};
 pub use self::source::{JobLog, ResolvedLogin, Source};
 pub use self::toolbox::{Tool, Toolbox};

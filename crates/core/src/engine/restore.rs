@@ -11,9 +11,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Meter, Observed, Source};
-use crate::Result;
 use crate::fingerprint::Fingerprint;
 use crate::model::{BackupKind, DumpFormat, EngineKind, RestoreMode, RestoreOptions};
+use crate::{Error, Result};
 
 /// What is known of a dump before it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct DumpFacts {
     pub database_name: String,
     /// The version of that server, as the dump told it.
     pub server_version: Option<String>,
+    /// The version of the tool that made it.
+    pub tool_version: Option<String>,
     /// Its bytes; more than that are refused.
     pub raw_bytes: u64,
     /// What it holds; none where that is sealed and no identity opens it.
@@ -50,6 +52,24 @@ impl Dump {
 impl Read for Dump {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.0.read(buffer)
+    }
+}
+
+/// A dump that can be opened more than once: its beginning tells what it holds before it is loaded.
+#[derive(Clone)]
+pub struct DumpSource(Arc<dyn Fn() -> Result<Dump> + Send + Sync>);
+
+impl DumpSource {
+    /// A dump that this opens, each time from its beginning. It may block.
+    pub fn new(open: impl Fn() -> Result<Dump> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(open))
+    }
+
+    /// Opens it.
+    pub async fn open(&self) -> Result<Dump> {
+        let open = Arc::clone(&self.0);
+        let opened = tokio::task::spawn_blocking(move || open()).await;
+        opened.map_err(|e| Error::internal("open the dump", e))?
     }
 }
 
@@ -160,7 +180,7 @@ pub trait Restorer: Send + Sync {
     /// dropped first, and the target is not touched. `InPlace`: into the target, whose objects are dropped
     /// first; one transaction where the engine can. `Ok` means that the loader exited 0 *and* that the
     /// observer found the dump whole.
-    async fn load(&self, target: &Target, dump: Dump) -> Result<Loaded>;
+    async fn load(&self, target: &Target, dump: &DumpSource) -> Result<Loaded>;
 
     /// Puts what is aside into the target's place, in one step, and keeps what was there. A swap that was
     /// done before is left as it is. Connections in the way are ended only with `force`. (Its undo is

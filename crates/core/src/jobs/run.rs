@@ -32,9 +32,9 @@ pub enum Ran {
 pub async fn run(app: &App, id: JobId, worker: &Worker) -> Result<Ran> {
     match app.catalog.job(id).await?.map(|job| job.work.kind()) {
         None => Ok(Ran::NotOurs),
-        Some(WorkKind::Dump) => backup::run(app, id, worker).await,
-        Some(WorkKind::Restore) => restore::run(app, id, worker).await,
-        Some(WorkKind::Verify) => verify::run(app, id, worker).await,
+        Some(WorkKind::Dump) => Box::pin(backup::run(app, id, worker)).await,
+        Some(WorkKind::Restore) => Box::pin(restore::run(app, id, worker)).await,
+        Some(WorkKind::Verify) => Box::pin(verify::run(app, id, worker)).await,
     }
 }
 

@@ -1,17 +1,17 @@
 //! Putting a backup's dump back.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::run::{Done, Restoring};
 use super::target;
 use crate::backup::{self, Download, open, queued};
 use crate::engine::{Loaded, Restorer, Target, WasSwapped};
+use crate::jobs;
 use crate::jobs::keeper::Stop;
-use crate::jobs::{self, Ran};
 use crate::model::{BackupKind, Job, JobId, Manifest, RestoreMode, RestoreStep, Status};
 use crate::{Error, ErrorKind, Result};
 
-/// Somebody else's safety backup is looked at again after this long.
+/// A safety backup that is not there yet is looked at again after this long at the earliest.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// Restores a backup.
@@ -27,7 +27,7 @@ pub(super) async fn load(restoring: &Restoring<'_>, backup: JobId) -> Result<Don
     }
     let loaded = match restoring.keep(loading.load()).await {
         Ok(Ready::Loaded(loaded)) => loaded,
-        Ok(Ready::Waiting) => return Ok(Done::Waiting(restoring.app().now() + LOOK_AGAIN)),
+        Ok(Ready::Waiting(until)) => return Ok(Done::Waiting(until)),
         Err(stop) => {
             loading.clear(&stop).await;
             return Err(stop);
@@ -56,8 +56,8 @@ pub(super) async fn load(restoring: &Restoring<'_>, backup: JobId) -> Result<Don
 enum Ready {
     /// It is: aside, or in the target.
     Loaded(Loaded),
-    /// Not yet: somebody else makes the safety backup.
-    Waiting,
+    /// Not yet: the safety backup is not there before this.
+    Waiting(Timestamp),
 }
 
 struct Loading<'a> {
@@ -86,20 +86,20 @@ impl<'a> Loading<'a> {
     /// Everything up to the swap.
     async fn load(&self) -> Result<Ready> {
         let Self { restoring, manifest, target, .. } = self;
-        if !self.save().await? {
-            return Ok(Ready::Waiting);
+        if let Some(until) = self.save().await? {
+            return Ok(Ready::Waiting(until));
         }
         let app = restoring.app();
         restoring.step(RestoreStep::Checking).await?;
         restoring.log.info(format!("comparing {} with its digests", manifest.name));
         restoring.meter.reading_back();
         open::prove(&app.storage, &manifest.artifact, &restoring.meter).await?;
-        let dump = open::open(&app.storage, manifest, &app.identities).await?;
+        let dump = open::source(&app.storage, manifest, &app.identities);
         restoring.step(RestoreStep::Loading).await?;
         restoring.log.info("loading");
         // What a loader does after its last byte (indexes, constraints) moves none.
         let _silence = restoring.meter.hold();
-        let loaded = self.restorer.load(target, dump).await?;
+        let loaded = self.restorer.load(target, &dump).await?;
         self.compare(&loaded)?;
         Ok(Ready::Loaded(loaded))
     }
@@ -118,23 +118,26 @@ impl<'a> Loading<'a> {
             .with_mend("restore another backup: this one does not hold what its manifest tells"))
     }
 
-    /// Makes the safety backup, unless there is one. False while somebody else makes it.
-    async fn save(&self) -> Result<bool> {
+    /// Makes the safety backup, unless there is one; answers when to look again where it is not there yet.
+    async fn save(&self) -> Result<Option<Timestamp>> {
         let restoring = self.restoring;
-        let Some(id) = restoring.restoration()?.safety_backup else { return Ok(true) };
+        let Some(id) = restoring.restoration()?.safety_backup else { return Ok(None) };
         let (app, held) = (restoring.app(), restoring.held);
         restoring.step(RestoreStep::Saving).await?;
-        let mut job = queued(app, &restoring.database, BackupKind::Safety, id, app.now());
-        job.attempts.most = 1;
+        let job = queued(app, &restoring.database, BackupKind::Safety, id, app.now());
         if app.catalog.create_job(&job).await? {
             restoring.log.info(format!("making safety backup {id}"));
         }
         let _silence = restoring.meter.hold();
-        let ran = backup::run_in_place(app, id, held.worker, held.place).await?;
+        backup::run_in_place(app, id, held.worker, held.place).await?;
         let job = jobs::get(app, id).await?;
-        match (job.status, ran) {
-            (Status::Succeeded, _) => Ok(true),
-            (Status::Queued | Status::Running, Ran::NotOurs | Ran::Queued | Ran::NoPlace) => Ok(false),
+        match job.status {
+            Status::Succeeded => Ok(None),
+            // It waits for its next try, or somebody else makes it.
+            Status::Queued | Status::Running => {
+                let soon = app.now() + LOOK_AGAIN;
+                Ok(Some(job.attempts.not_before.unwrap_or(soon).max(soon)))
+            }
             _ => Err(unsaved(&job)),
         }
     }

@@ -17,7 +17,7 @@ pub async fn request(app: &App, request: &Request, id: JobId) -> Result<Job> {
     if let Some(job) = app.catalog.job(id).await? {
         return Ok(job);
     }
-    let plan = plan(app, request, id).await?;
+    let plan = Box::pin(plan(app, request, id)).await?;
     plan.check()?;
     let now = app.now();
     let Plan { database, target, same_database, options, warnings, safety_backup, survey, .. } = plan;

@@ -47,6 +47,7 @@ pub(crate) fn facts(manifest: &Manifest, ours: bool, identities: &[Identity]) ->
         kind: manifest.kind,
         database_name: manifest.database_name.clone(),
         server_version: content.as_ref().and_then(|content| content.server_version.clone()),
+        tool_version: content.as_ref().and_then(|content| content.tool_version.clone()),
         raw_bytes: manifest.artifact.raw_bytes,
         fingerprint: content.map(|content| content.fingerprint),
         trusted: ours && manifest.kind != BackupKind::Uploaded,

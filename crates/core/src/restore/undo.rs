@@ -98,6 +98,7 @@ async fn after(restoring: &Restoring<'_>) -> Result<(&'static dyn Restorer, Targ
         kind: BackupKind::Safety,
         database_name: settings.database_name.clone(),
         server_version: None,
+        tool_version: None,
         raw_bytes: 0,
         fingerprint: None,
         trusted: true,

@@ -17,7 +17,7 @@ use rusqlite::config::DbConfig;
 
 use super::{Sqlite, blocking, check_and_fingerprint, explain, fingerprint, lies_within, open, room};
 use crate::engine::observe::{Observed, Observer};
-use crate::engine::restore::{Dump, Loaded, Refusal, Restorer, Survey, Target, WasSwapped};
+use crate::engine::restore::{Dump, DumpSource, Loaded, Refusal, Restorer, Survey, Target, WasSwapped};
 use crate::engine::sqlite::FileObserver;
 use crate::fingerprint::Fingerprint;
 use crate::model::RestoreMode;
@@ -25,7 +25,7 @@ use crate::seal::read_error;
 use crate::{Error, ErrorKind, Result};
 
 /// How long writers may hold the target's lock before the restore is refused.
-const BUSY: Duration = Duration::from_secs(10);
+const BUSY: Duration = Duration::from_secs(5);
 const CHUNK: usize = 256 * 1024;
 const OPERATION: &str = "restore SQLite database";
 
@@ -74,8 +74,9 @@ impl Restorer for Sqlite {
         Ok(survey)
     }
 
-    async fn load(&self, target: &Target, dump: Dump) -> Result<Loaded> {
+    async fn load(&self, target: &Target, dump: &DumpSource) -> Result<Loaded> {
         let file = aside(target);
+        let dump = dump.open().await?;
         let most = target.dump.raw_bytes;
         let meter = std::sync::Arc::clone(&target.meter);
         let observed = blocking(OPERATION, move || {

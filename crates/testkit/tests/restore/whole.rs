@@ -1,0 +1,192 @@
+//! Whole restores: what comes back, what undoes it, and what is refused.
+
+use std::path::Path;
+
+use respaldo_core::model::{BackupKind, RestoreMode, Status};
+use respaldo_core::restore::{self, Wanted};
+use respaldo_core::{ErrorKind, backup};
+use respaldo_testkit::sqlite;
+
+use crate::support::{Damaged, request_of};
+
+#[tokio::test]
+async fn a_restore_brings_back_what_was_backed_up_and_a_safety_backup_undoes_it() {
+    let damaged = Damaged::new().await;
+    let restored = damaged.restore(&request_of(damaged.backup.id)).await;
+    assert_eq!(restored.status, Status::Succeeded, "{:?}", restored.error);
+    assert_eq!(damaged.content(), damaged.healthy);
+
+    let safety = restored.restoration().unwrap().safety_backup.unwrap();
+    let safety = damaged.test.job(safety).await;
+    assert_eq!((safety.status, safety.backup().unwrap().kind), (Status::Succeeded, BackupKind::Safety));
+    assert!(safety.backup().unwrap().name.as_ref().unwrap().starts_with("safety_"), "{safety:?}");
+
+    let undo = restore::undo(&damaged.test.app, restored.id, false, damaged.id()).await.unwrap();
+    let undone = damaged.test.run_to_end(undo.id).await;
+    assert_eq!(undone.status, Status::Succeeded, "{:?}", undone.error);
+    assert_eq!(damaged.content(), damaged.before);
+    damaged.test.assert_promises().await;
+}
+
+#[tokio::test]
+async fn who_has_the_database_open_goes_on_with_what_was_restored() {
+    let damaged = Damaged::new().await;
+    let open = sqlite::open(&damaged.path());
+    let count = |sql: &str| open.query_row(sql, [], |row| row.get::<_, i64>(0));
+    assert_eq!(count("SELECT count(*) FROM written_since").unwrap(), 1);
+    let restored = damaged.restore(&request_of(damaged.backup.id)).await;
+    assert_eq!(restored.status, Status::Succeeded, "{:?}", restored.error);
+    assert!(count("SELECT count(*) FROM written_since").is_err());
+    open.execute_batch("CREATE TABLE after_it (a)").unwrap();
+    drop(open);
+    assert!(damaged.content().contains("after_it"));
+}
+
+#[tokio::test]
+async fn a_writer_in_a_transaction_keeps_the_restore_out_and_nothing_changes() {
+    let damaged = Damaged::new().await;
+    let writer = sqlite::open(&damaged.path());
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let job = damaged.request(&request_of(damaged.backup.id)).await;
+    damaged.test.run(job.id).await.unwrap();
+    let job = damaged.test.job(job.id).await;
+    assert_eq!(job.status, Status::Failed);
+    assert!(job.error.as_ref().unwrap().to_string().contains("locked"), "{:?}", job.error);
+    writer.execute_batch("ROLLBACK").unwrap();
+    drop(writer);
+    assert_eq!(damaged.content(), damaged.before);
+    damaged.test.assert_promises().await;
+}
+
+#[tokio::test]
+async fn a_new_path_gets_the_dump_and_the_database_itself_is_left_alone() {
+    let damaged = Damaged::new().await;
+    let path = damaged.test.folder().join("elsewhere.db");
+    let mut request = request_of(damaged.backup.id);
+    request.target = Some(Wanted::Name(path.display().to_string()));
+    let restored = damaged.restore(&request).await;
+    assert_eq!(restored.status, Status::Succeeded, "{:?}", restored.error);
+    assert_eq!(restored.restoration().unwrap().safety_backup, None);
+    assert_eq!(sqlite::dump(&path), damaged.healthy);
+    assert_eq!(damaged.content(), damaged.before);
+}
+
+#[tokio::test]
+async fn another_registered_database_can_be_the_target() {
+    let damaged = Damaged::new().await;
+    let path = damaged.test.folder().join("staging copy.db");
+    sqlite::open(&path).execute_batch("CREATE TABLE old (a)").unwrap();
+    let other = damaged
+        .test
+        .register(serde_json::json!({ "name": "other", "engine": "sqlite", "database_name": path }))
+        .await;
+    let mut request = request_of(damaged.backup.id);
+    request.target = Some(Wanted::Database(other.id));
+    let restored = damaged.restore(&request).await;
+    assert_eq!(restored.status, Status::Succeeded, "{:?}", restored.error);
+    assert_eq!(restored.database_id, other.id);
+    assert_eq!(sqlite::dump(&path), damaged.healthy);
+    let safety = damaged.test.job(restored.restoration().unwrap().safety_backup.unwrap()).await;
+    assert_eq!(safety.database_id, other.id);
+}
+
+#[tokio::test]
+async fn a_database_in_wal_mode_takes_pages_of_another_size() {
+    let damaged = Damaged::new().await;
+    let path = damaged.test.folder().join("other pages.db");
+    sqlite::open(&path)
+        .execute_batch("PRAGMA page_size = 1024; PRAGMA journal_mode = WAL; CREATE TABLE old (a)")
+        .unwrap();
+    let other = damaged
+        .test
+        .register(serde_json::json!({ "name": "other", "engine": "sqlite", "database_name": path }))
+        .await;
+    let mut request = request_of(damaged.backup.id);
+    request.target = Some(Wanted::Database(other.id));
+    let restored = damaged.restore(&request).await;
+    assert_eq!(restored.status, Status::Succeeded, "{:?}", restored.error);
+    assert_eq!(sqlite::dump(&path), damaged.healthy);
+}
+
+/// Changes the stored bytes of a backup.
+fn spoil(artifact: &Path, spoil: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(artifact).unwrap();
+    spoil(&mut bytes);
+    // The name that people see is a link to the same file.
+    std::fs::write(artifact, bytes).unwrap();
+}
+
+async fn refuses_spoilt(spoilt: impl FnOnce(&mut Vec<u8>)) {
+    let damaged = Damaged::new().await;
+    let artifact = damaged.backup.backup().unwrap().artifact.clone().unwrap();
+    spoil(&damaged.test.backups().join(&artifact.volumes[0].key), spoilt);
+    let restored = damaged.restore(&request_of(damaged.backup.id)).await;
+    assert_eq!(restored.status, Status::Failed);
+    let error = restored.error.unwrap();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.mend().is_some(), "{error}");
+    assert_eq!(damaged.content(), damaged.before);
+}
+
+#[tokio::test]
+async fn a_flipped_byte_in_the_artifact_is_found_before_the_target_is_touched() {
+    refuses_spoilt(|bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_truncated_artifact_is_found_before_the_target_is_touched() {
+    refuses_spoilt(|bytes| bytes.truncate(bytes.len() - 1)).await;
+}
+
+#[tokio::test]
+async fn a_manifest_of_another_backup_is_refused() {
+    let damaged = Damaged::new().await;
+    let other = damaged.test.back_up(&damaged.database).await;
+    let key = |job: &respaldo_core::model::Job| {
+        let attempt = job.backup().unwrap().artifact.as_ref().unwrap().attempt;
+        damaged.test.backups().join(respaldo_core::keys::manifest(job.database_uid, job.id, attempt))
+    };
+    std::fs::copy(key(&other), key(&damaged.backup)).unwrap();
+    let error =
+        restore::plan(&damaged.test.app, &request_of(damaged.backup.id), damaged.id()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+}
+
+#[tokio::test]
+async fn a_confirmed_restore_lets_its_safety_backup_go() {
+    let damaged = Damaged::new().await;
+    let restored = damaged.restore(&request_of(damaged.backup.id)).await;
+    let safety = restored.restoration().unwrap().safety_backup.unwrap();
+    assert!(damaged.test.job(safety).await.backup().unwrap().pinned);
+    let confirmed = restore::confirm(&damaged.test.app, restored.id, damaged.id()).await.unwrap();
+    let confirmed = damaged.test.run_to_end(confirmed.id).await;
+    assert_eq!(confirmed.status, Status::Succeeded, "{:?}", confirmed.error);
+    assert!(!damaged.test.job(safety).await.backup().unwrap().pinned);
+    assert!(damaged.test.job(restored.id).await.restoration().unwrap().confirmed_at.is_some());
+}
+
+#[tokio::test]
+async fn without_a_safety_backup_the_restore_asks_for_force() {
+    let damaged = Damaged::new().await;
+    let mut request = request_of(damaged.backup.id);
+    request.safety_backup = false;
+    let error = restore::request(&damaged.test.app, &request, damaged.id()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    request.force = true;
+    let restored = damaged.restore(&request).await;
+    assert_eq!(restored.status, Status::Succeeded, "{:?}", restored.error);
+    assert_eq!(restored.restoration().unwrap().safety_backup, None);
+}
+
+#[tokio::test]
+async fn a_backup_that_is_being_restored_is_not_deleted_under_it() {
+    let damaged = Damaged::new().await;
+    let restored = damaged.restore(&request_of(damaged.backup.id)).await;
+    assert_eq!(restored.restoration().unwrap().options.mode, RestoreMode::Swap);
+    // Nobody reads it any more, so it goes at once.
+    assert!(backup::delete(&damaged.test.app, damaged.backup.id).await.unwrap());
+}
