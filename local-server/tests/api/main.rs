@@ -7,3 +7,4 @@ mod databases;
 mod pages;
 mod retention;
 mod support;
+mod uploads;

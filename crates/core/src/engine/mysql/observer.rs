@@ -70,7 +70,10 @@ impl DumpObserver {
     /// end as they do. Of other SQL nothing tells whether it is whole: it must only end between statements,
     /// and what it holds is not told. Either way it must stay in one database.
     pub fn foreign() -> Self {
-        Self { foreign: true, ..Self::new() }
+        let mut observer = Self { foreign: true, ..Self::new() };
+        // Only the tools' own are known to be of a form whose rows can be told.
+        observer.lexer.tell_inserts(false);
+        observer
     }
 
     /// The length in bytes of the longest `INSERT` so far: a server that shall load the dump must accept
@@ -142,6 +145,7 @@ impl DumpObserver {
         let tool = TOOL_VERSION.iter().find_map(|prefix| line.strip_prefix(*prefix));
         if let (None, Some(version)) = (&self.observed.tool_version, tool) {
             self.observed.tool_version = Some(one_line(tool_version(&readable(version))));
+            self.lexer.tell_inserts(true);
         }
     }
 
