@@ -5,7 +5,7 @@
 //! `max_backups`. A day is 24 hours; exactly N days old is within the rule.
 //!
 //! # What stands above the rule (promise 3)
-//! - The newest good backup of the database stays, of whatever kind, and so does the newest verified one.
+//! - The newest good backup of the database stays, of whatever kind but uploaded, and so does the newest verified one.
 //! - Only good backups count; a run that failed pushes nothing out.
 //! - While the database is disabled, or its last run failed, no backup is removed.
 //! - A backup whose time has not come yet (the clock was ahead when it was made) is left alone, and
