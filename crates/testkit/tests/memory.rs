@@ -177,6 +177,12 @@ fn a_bomb_of_many_gigabytes_is_refused_within_the_budget() {
     peak_of_upload("bomb", 20_000, 32);
 }
 
+#[test]
+fn the_largest_zstd_window_that_is_taken_fits_into_the_budget() {
+    peak_of_upload("--long=22", 100, 32);
+    peak_of_upload("--long=23", 100, 64);
+}
+
 /// The other process.
 #[test]
 #[ignore = "it is started by the tests above"]
@@ -235,9 +241,12 @@ async fn measure_upload(test: &TestApp, case: &Value) -> u64 {
         json!({"name": "u", "engine": "postgres", "host": "127.0.0.1", "port": 1, "database_name": "u"});
     let database = test.register(fields).await;
     let line = "-- a comment that goes on and on, as comments do\n".repeat(20_000);
-    let bomb = case["upload"] == "bomb";
+    let mode = case["upload"].as_str().unwrap();
+    let bomb = mode == "bomb";
     let (head, piece) = if bomb {
         (packed(b"SELECT 1;\n"), packed(&vec![b'-'; 64 << 20]))
+    } else if mode.starts_with("--long") {
+        (in_window(mode, case["mebibytes"].as_u64().unwrap()), Vec::new())
     } else {
         (b"SELECT 1;\n".to_vec(), line.into_bytes())
     };
@@ -257,6 +266,18 @@ async fn measure_upload(test: &TestApp, case: &Value) -> u64 {
     }
     test.assert_promises().await;
     peak - idle
+}
+
+/// SQL whose lines differ, packed by zstd with a window of that size.
+fn in_window(long: &str, mebibytes: u64) -> Vec<u8> {
+    let mut sql = b"SELECT 1;\n".to_vec();
+    for number in 0..mebibytes * MIB / 100 {
+        let line = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        writeln!(sql, "-- {line:032x}{:064x}", line.rotate_left(17)).unwrap();
+    }
+    let mut zstd = command("zstd");
+    zstd.args(["-q", "-1", long]);
+    run(zstd, sql.as_slice()).stdout
 }
 
 fn packed(bytes: &[u8]) -> Vec<u8> {

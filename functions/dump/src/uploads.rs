@@ -52,7 +52,7 @@ pub(crate) async fn create(
     let (length, is_form) = (announced(request.headers())?, is_form(request.headers())?);
     let bound = format!("{database} {length:?} {filename:?}");
     let claim = match claim(&app, &key, bound.as_bytes()).await? {
-        Turn::Made(job) => return answer(&app, job, Vec::new()),
+        Turn::Made(job) => return answer(&app, &job, Vec::new()),
         Turn::Ours(claim) => claim,
     };
     let upload = upload::Request { id: Some(JobId(claim.id)), database, filename, length };
@@ -63,20 +63,20 @@ pub(crate) async fn create(
         upload::receive(&app, upload, body.map_err(|_| broke_off())).await
     };
     let Received { job, warnings } = claim.settle(&app, outcome).await?;
-    answer(&app, job, warnings)
+    answer(&app, &job, warnings)
 }
 
-fn answer(app: &App, job: Job, warnings: Vec<String>) -> Answer<Response> {
+fn answer(app: &App, job: &Job, warnings: Vec<String>) -> Answer<Response> {
     let location = HeaderValue::try_from(format!("/backups/{}", job.id));
     let location = location.map_err(|error| Error::internal("answer an upload", error))?;
-    let view = UploadView { backup: BackupView::of(app, &job)?, warnings };
+    let view = UploadView { backup: BackupView::of(app, job)?, warnings };
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(view)).into_response())
 }
 
 /// What a request is to do.
 enum Turn {
     /// Answer what an earlier one has made.
-    Made(Job),
+    Made(Box<Job>),
     /// Receive the file.
     Ours(Claim),
 }
@@ -92,7 +92,7 @@ async fn claim(app: &App, key: &IdempotencyKey, bound: &[u8]) -> Result<Turn> {
         earlier => earlier?,
     };
     match earlier.status {
-        Status::Succeeded => Ok(Turn::Made(earlier)),
+        Status::Succeeded => Ok(Turn::Made(Box::new(earlier))),
         Status::Queued | Status::Running => {
             let why = format!("backup {} is still being received from an earlier request", earlier.id);
             Err(Error::conflict(OPERATION, why)

@@ -1,4 +1,5 @@
 //! `/uploads`
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use crate::support::{Answer, Host};
 use axum::body::{Body, Bytes};
@@ -6,6 +7,8 @@ use futures::stream;
 use respaldo_core::model::Status;
 use respaldo_testkit::host::{command, run};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const BOUNDARY: &str = "----boundary";
 
@@ -155,4 +158,46 @@ async fn the_admin_key_and_the_restore_key_open_it_and_the_delete_key_does_not()
         let header = [("x-admin-key", key)];
         assert_eq!(send(&host, "?database_id=1", &header, raw.clone()).await.status, status, "{key}");
     }
+}
+
+/// The beginning of an upload on a connection of its own, up to so many bytes of the file.
+async fn connected(host: &Host, announced: usize, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(host.serve().await).await.unwrap();
+    let head = format!(
+        "POST /uploads?database_id=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {announced}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_half_way_leaves_a_failed_record_and_nothing_else() {
+    let (host, raw, _) = with_file().await;
+    let file = [raw.as_slice(), &vec![0; 200_000]].concat();
+    let stream = connected(&host, file.len() + 1_000_000, &file).await;
+    let status = async |wanted: fn(Status) -> bool| {
+        loop {
+            if let Some(job) = host.test.jobs().await.first().filter(|job| wanted(job.status)) {
+                return job.clone();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    status(|status| status == Status::Running).await;
+    drop(stream);
+    let ended = status(Status::is_terminal).await;
+    assert_eq!(ended.status, Status::Failed);
+    assert!(ended.error.as_ref().unwrap().message().contains("broke off"), "{:?}", ended.error);
+    host.test.assert_promises().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_answered_while_its_sender_still_sends() {
+    let (host, _, _) = with_file().await;
+    let mut stream = connected(&host, 5_000_000, b"PK\x03\x04").await;
+    stream.write_all(&vec![7; 4_999_996]).await.unwrap();
+    let mut answer = vec![0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 415");
 }

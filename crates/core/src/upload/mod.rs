@@ -172,7 +172,9 @@ impl Receiving<'_> {
             found.as_str()
         ));
         let warnings = warnings(found);
-        warnings.iter().for_each(|warning| log.warn(warning));
+        for warning in &warnings {
+            log.warn(warning);
+        }
         let held = Held { app: self.app, worker: &worker, place: self.place, id: self.id, fence };
         let ran = take_in(held, job, Box::new(supply), log).await?;
         let job = jobs::get(self.app, self.id).await?;

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use crate::seal::read_error;
 use crate::{Error, ErrorKind};
 
 const FIELD: &str = "file";
@@ -41,8 +40,8 @@ fn window(most: u64) -> Error {
 
 /// What an error of a decoder, whose windows may have so many bytes, means for the file.
 pub(super) fn unreadable(error: &io::Error, most_window: u64) -> Error {
-    if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
-        return read_error(error);
+    if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        return inner.clone();
     }
     if error.to_string().contains("too much memory") {
         return window(most_window);
