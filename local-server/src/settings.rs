@@ -222,6 +222,7 @@ fn limits(config: &Config, catalog: &Path) -> Result<Limits> {
         safety_days: config.restore.safety_days,
         verify: verify(config)?,
         run_as: server.run_as.clone(),
+        uploads: config.uploads,
         defaults: config.global.settings.clone(),
     })
 }
