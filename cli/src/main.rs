@@ -4,10 +4,12 @@
 
 #![expect(clippy::doc_markdown, reason = "the doc comments of arguments are the help that people read")]
 
+mod catalog;
 mod client;
 mod doctor;
 mod follow;
 mod logging;
+mod rescue;
 mod restore;
 mod verify;
 
@@ -43,6 +45,12 @@ enum Command {
     /// Looks at a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Lists, fetches and restores backups from storage alone: without catalog and server.
+    #[command(subcommand)]
+    Rescue(rescue::Command),
+    /// Looks after the catalog.
+    #[command(subcommand)]
+    Catalog(catalog::Command),
     /// Says which engines' tools are here, their versions, and what this machine or a configuration lacks.
     Doctor {
         /// The configuration file; config.yaml of this folder, if there is one, when left out.
@@ -105,6 +113,8 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Restore(restore) => runtime.block_on(restore.run()),
         Command::Verify(verify) => runtime.block_on(verify.run()),
         Command::Config(ConfigCommand::Check { file }) => check(&file),
+        Command::Rescue(command) => runtime.block_on(rescue::run(command)),
+        Command::Catalog(command) => runtime.block_on(catalog::run(command)),
         Command::Doctor { config } => runtime.block_on(doctor::run(config.as_deref())),
     }
 }

@@ -5,6 +5,7 @@
 //! worker answers the doorbell, and both hosts' routes are the same.
 
 mod installation;
+mod rebuild;
 mod scheduler;
 mod server;
 mod settings;
@@ -14,6 +15,7 @@ mod worker;
 use respaldo_api::Function;
 
 pub use installation::Installation;
+pub use rebuild::{RebuildRequest, rebuild};
 pub use server::{bind, run, serve, stop_signal};
 pub use settings::{Overrides, Settings};
 

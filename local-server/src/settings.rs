@@ -23,7 +23,7 @@ const CONFIG_FILE: &str = "config.yaml";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 const CATALOG: &str = "sqlite://data/catalog.db";
 const STORAGE: &str = "file://data/backups";
-const ATTEMPTS: u32 = 3;
+pub(crate) const ATTEMPTS: u32 = 3;
 /// Beyond this, compressing one dump faster costs the other jobs more than it gives.
 const MOST_THREADS: usize = 4;
 
@@ -195,7 +195,7 @@ fn identities(flag: Option<&Path>, config: &Config) -> Result<Vec<Identity>> {
     }
 }
 
-fn catalog_file(text: &str) -> Result<PathBuf> {
+pub(crate) fn catalog_file(text: &str) -> Result<PathBuf> {
     let url = Url::parse("catalog", text)?;
     if url.scheme != "sqlite" {
         return Err(url.refuse(format!("there is no catalog {}://; there is sqlite://", url.scheme)));
@@ -222,6 +222,7 @@ fn limits(config: &Config, catalog: &Path) -> Result<Limits> {
         safety_days: config.restore.safety_days,
         verify: verify(config)?,
         run_as: server.run_as.clone(),
+        uploads: config.uploads,
         defaults: config.global.settings.clone(),
     })
 }

@@ -6,7 +6,8 @@
 //! - [`events`]: tells what happened to the log;
 //! - [`storage`]: opens storage by its URL;
 //! - [`identity`]: reads the keys that open encrypted artifacts;
-//! - [`master_key`]: finds the instance's key, or makes it.
+//! - [`master_key`]: finds the instance's key, or makes it;
+//! - [`terminal`]: asks a person for a secret.
 
 pub mod doorbell;
 pub mod environment;
@@ -15,5 +16,6 @@ pub mod identity;
 pub mod master_key;
 mod private_file;
 pub mod storage;
+pub mod terminal;
 pub mod time;
 pub mod url;

@@ -45,6 +45,18 @@ pub fn load(
     read(file)?.ok_or_else(|| refused(format!("{} vanished while it was made", file.display())))
 }
 
+/// The key, where there is one: `given`, else the file. None is made.
+///
+/// # Errors
+/// `Config` when the file can be read by others, or what there is is no key.
+pub fn find(given: Option<&SecretString>, file: Option<&Path>) -> Result<Option<MasterKey>> {
+    match (given, file) {
+        (Some(given), _) => MasterKey::from_base64(given.expose_secret()).map(Some),
+        (None, Some(file)) => read(file),
+        (None, None) => Ok(None),
+    }
+}
+
 fn read(file: &Path) -> Result<Option<MasterKey>> {
     let Some(text) = private_file::read(FIELD, file, LONGEST_FILE)? else { return Ok(None) };
     let key = MasterKey::from_base64(&text);

@@ -39,6 +39,27 @@ pub struct Limits {
     /// The system user that scratch servers run as, where this process is root; none: a user that the
     /// server's package made, else `nobody`.
     pub run_as: Option<String>,
+    /// What uploads may have.
+    pub uploads: Uploads,
     /// Policy fields of databases that do not set them (`global` in `config.yaml`).
     pub defaults: serde_json::Map<String, serde_json::Value>,
 }
+
+/// What a file that somebody uploads may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uploads {
+    /// Bytes once it is unpacked.
+    pub most_raw: u64,
+    /// Bytes as they are sent.
+    pub most_sent: u64,
+}
+
+impl Default for Uploads {
+    /// 100 GB, packed or not.
+    fn default() -> Self {
+        Self { most_raw: 100 * GIGABYTE, most_sent: 100 * GIGABYTE }
+    }
+}
+
+/// A gigabyte, in bytes.
+pub const GIGABYTE: u64 = 1_000_000_000;

@@ -6,7 +6,7 @@
 //! the attempt itself, or, after a crash, by the sweep or the next attempt.
 
 mod adopt;
-mod attempt;
+pub(crate) mod attempt;
 mod download;
 mod manifest;
 mod naming;
@@ -16,9 +16,11 @@ pub(crate) mod staging;
 pub(crate) mod sweep;
 pub(crate) mod tombstone;
 
+pub(crate) use self::adopt::in_clear;
 pub use self::download::Download;
+pub(crate) use self::naming::claim_key;
 pub use self::run::run;
-pub(crate) use self::run::run_in_place;
+pub(crate) use self::run::{run_in_place, take_in};
 use crate::app::App;
 use crate::databases;
 use crate::engine;

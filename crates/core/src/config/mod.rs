@@ -18,8 +18,10 @@ use std::net::SocketAddr;
 
 use serde_json::{Map, Value};
 
+pub(crate) use self::apply::claim_of_entry;
 pub use self::apply::{Applied, apply};
 
+use crate::limits::Uploads;
 use crate::model::Credentials;
 use crate::{Error, ErrorKind, Result};
 
@@ -73,6 +75,8 @@ pub struct Config {
     /// The file of the keys that open encrypted artifacts (`encryption.identity_file`), where the file
     /// names one.
     pub identity_file: Option<String>,
+    /// What uploads may have.
+    pub uploads: Uploads,
     /// The catalog's URL (`sqlite://…`), where the file names one.
     pub catalog: Option<String>,
     /// The storage's URL (of a scheme of [`Stores`]), where the file names one.

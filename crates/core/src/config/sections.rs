@@ -9,7 +9,11 @@ use super::{
     DEFAULT_VERIFY_SCHEDULE, Global, PackageCompression, PackageConf, Restore, Server, Stores, Verify,
     entries, fields,
 };
+use crate::limits::{GIGABYTE, Uploads};
 use crate::{Error, Result};
+
+/// A petabyte: larger numbers are mistakes.
+const MOST_GIGABYTES: u32 = 1_000_000;
 
 const ROOT: Known = Known {
     fields: &[
@@ -23,6 +27,7 @@ const ROOT: Known = Known {
         "retention",
         "restore",
         "verify",
+        "uploads",
     ],
     later: &["notifications", "runner"],
 };
@@ -47,6 +52,7 @@ const PACKAGE: Known =
 
 const RESTORE: Known = Known { fields: &["allow_superuser", "safety_days"], later: &[] };
 const VERIFY: Known = Known { fields: &["policy", "schedule", "timezone"], later: &["servers"] };
+const UPLOADS: Known = Known { fields: &["max_gb", "max_upload_gb"], later: &[] };
 
 const RETENTION: Known = Known { fields: &["schedule"], later: &[] };
 
@@ -73,6 +79,7 @@ pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
         server: server(root.get("server"))?,
         restore: restore(root.get("restore"))?,
         identity_file,
+        uploads: uploads(root.some("uploads"))?,
         catalog: root.some("catalog").map(|place| url(place, &["sqlite"], catalogs)).transpose()?,
         storage: root.some("storage").map(|place| url(place, stores.here, left_out)).transpose()?,
         global,
@@ -146,6 +153,18 @@ fn verify(place: Option<&Place<'_>>, inherited: &mut Map<String, Value>) -> Resu
     }
     verify.timezone = section.some("timezone").map(fields::timezone).transpose()?;
     Ok(verify)
+}
+
+fn uploads(place: Option<&Place<'_>>) -> Result<Uploads> {
+    let mut uploads = Uploads::default();
+    let Some(place) = place else { return Ok(uploads) };
+    let section = place.section(&UPLOADS)?;
+    for (field, value) in [("max_gb", &mut uploads.most_raw), ("max_upload_gb", &mut uploads.most_sent)] {
+        if let Some(number) = section.some(field) {
+            *value = u64::from(number.number(1, MOST_GIGABYTES)?) * GIGABYTE;
+        }
+    }
+    Ok(uploads)
 }
 
 fn server(place: Option<&Place<'_>>) -> Result<Server> {

@@ -15,7 +15,19 @@ const MOST_RECIPIENTS: usize = 100;
 /// Checks settings, and puts in what their engine implies (a port).
 ///
 /// An engine that this build does not have is no error here: such a database is held back.
-pub fn validate(mut settings: Settings, limits: &Limits) -> Result<Settings> {
+pub fn validate(settings: Settings, limits: &Limits) -> Result<Settings> {
+    let settings = well_formed(settings)?;
+    if let Some(engine) = engine::engine(settings.engine) {
+        engine.validate(&settings, limits)?;
+    }
+    if settings.format == DumpFormat::Custom && settings.engine != EngineKind::Postgres {
+        return Err(Error::invalid("format", "only postgres has the custom format; leave it out"));
+    }
+    Ok(settings)
+}
+
+/// What holds for every engine, wherever the installation lets its databases lie.
+pub(crate) fn well_formed(mut settings: Settings) -> Result<Settings> {
     text("name", &settings.name, LONGEST_NAME)?;
     text("database_name", &settings.database_name, LONGEST_DATABASE_NAME)?;
     if engine::engine(settings.engine).is_some_and(|engine| !engine.has_server()) {
@@ -24,12 +36,6 @@ pub fn validate(mut settings: Settings, limits: &Limits) -> Result<Settings> {
         server(&mut settings)?;
     }
     policy(&settings)?;
-    if let Some(engine) = engine::engine(settings.engine) {
-        engine.validate(&settings, limits)?;
-    }
-    if settings.format == DumpFormat::Custom && settings.engine != EngineKind::Postgres {
-        return Err(Error::invalid("format", "only postgres has the custom format; leave it out"));
-    }
     Ok(settings)
 }
 

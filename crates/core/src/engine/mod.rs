@@ -13,7 +13,7 @@ pub mod mysql;
 pub mod observe;
 pub mod postgres;
 pub mod process;
-mod pump;
+pub(crate) mod pump;
 pub mod restore;
 pub mod scratch;
 pub mod sink;
@@ -78,6 +78,11 @@ pub trait Engine: Send + Sync {
 
     /// What watches a dump of that shape on its way in, and decides whether it is whole.
     fn observer(&self, format: DumpFormat) -> Box<dyn Observer>;
+
+    /// The same for a file that somebody uploaded: both when it comes in and whenever it is loaded.
+    fn upload_observer(&self, format: DumpFormat) -> Box<dyn Observer> {
+        self.observer(format)
+    }
 }
 
 /// The engine for a kind of database; none where this build has none yet.

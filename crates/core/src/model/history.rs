@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::backup::VerificationStatus;
+use super::backup::{BackupKind, VerificationStatus};
 use super::id::JobId;
 use super::job::{Job, Status};
 use super::verify::TestRestore;
@@ -109,6 +109,8 @@ impl History {
     pub fn count(&mut self, job: &Job, now: Timestamp) {
         self.counted.push(job.id);
         match &job.work {
+            // What somebody uploads says nothing about how the database is backed up.
+            Work::Dump(backup) if backup.kind == BackupKind::Uploaded => {}
             Work::Dump(_) => self.count_backup(job, now),
             Work::Restore(_) => *self.restores.entry(job.status.as_str().to_owned()).or_default() += 1,
             Work::Verify(test) => self.count_verdict(test, now),

@@ -55,9 +55,10 @@ impl Outline {
         })
     }
 
-    /// Whether it is a good backup: it succeeded, and its artifact is there.
+    /// Whether it is a good backup: it succeeded, its artifact is there, and it was made of the database. A file
+    /// that somebody uploaded does not stand for the database, however new it is.
     pub fn is_good(&self) -> bool {
-        self.status == Status::Succeeded && self.stored
+        self.status == Status::Succeeded && self.stored && self.kind != BackupKind::Uploaded
     }
 
     /// Whether it is a good backup whose restored copy was found equal.

@@ -13,7 +13,7 @@
 //! meanwhile, and the safety backup is what undoes it.
 
 mod load;
-mod names;
+pub(crate) mod names;
 mod plan;
 mod request;
 mod run;

@@ -111,6 +111,7 @@ impl TestApp {
             allow_superuser: false,
             safety_days: 7,
             run_as: None,
+            uploads: respaldo_core::limits::Uploads::default(),
             defaults: serde_json::Map::new(),
         };
         adjust(&mut limits);

@@ -128,6 +128,10 @@ impl Engine for Mysql {
     fn observer(&self, _format: DumpFormat) -> Box<dyn Observer> {
         Box::new(DumpObserver::new())
     }
+
+    fn upload_observer(&self, _format: DumpFormat) -> Box<dyn Observer> {
+        Box::new(DumpObserver::foreign())
+    }
 }
 
 fn family_options(server: &Server, tool: &Client) -> Vec<&'static str> {

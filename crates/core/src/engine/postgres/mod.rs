@@ -101,6 +101,13 @@ impl Engine for Postgres {
             DumpFormat::Custom => Box::new(CustomObserver::new()),
         }
     }
+
+    fn upload_observer(&self, format: DumpFormat) -> Box<dyn Observer> {
+        match format {
+            DumpFormat::Plain => Box::new(PlainObserver::foreign()),
+            DumpFormat::Custom => Box::new(CustomObserver::foreign()),
+        }
+    }
 }
 
 struct Server {
