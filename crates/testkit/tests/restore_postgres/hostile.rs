@@ -57,18 +57,16 @@ async fn commands_of_psql_never_reach_it() {
             ),
             1,
         ),
-        text.replacen(
-            rows,
-            &format!(
-                "SET client_encoding = 'SJIS';\nSELECT 'a\u{0095}\\', '\n\\! touch {file}\n', 'b';\n{rows}"
-            ),
-            1,
-        ),
         format!("{}\n\\! touch {file}\n{at_the_end}\n", text.trim_end().strip_suffix(&at_the_end).unwrap()),
     ];
+    let mut attacks: Vec<Vec<u8>> = attacks.into_iter().map(String::into_bytes).collect();
+    // In this encoding the backslash is half a letter, so that for psql the string ends before it.
+    let (before_rows, from_rows) = text.split_at(text.find(rows).unwrap());
+    let encoded = [before_rows.as_bytes(), b"SET client_encoding = 'SJIS';\nSELECT E'\x95\\' \\! touch "];
+    attacks.push([&encoded.concat(), file.as_bytes(), b"\n';\n", from_rows.as_bytes()].concat());
     for (number, attack) in attacks.iter().enumerate() {
         for mode in MODES {
-            let mut restore = restore_as(server, (&login, "pw"), &database, attack.as_bytes(), mode);
+            let mut restore = restore_as(server, (&login, "pw"), &database, attack, mode);
             restore.target.dump.trusted = false;
             restore.target.dump.raw_bytes = attack.len() as u64;
             let error = failed(restore.load().await);

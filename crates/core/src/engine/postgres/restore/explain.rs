@@ -59,6 +59,10 @@ pub(super) fn session(ended: &Ended) -> Error {
 pub(super) fn loader(ended: &Ended) -> Error {
     let said = &ended.stderr;
     let lacks = |phrase: &str| said.lines().find(|line| line.contains("ERROR:") && line.contains(phrase));
+    if said.contains("backslash commands are restricted") {
+        return Error::new(ErrorKind::Invalid, LOAD, explain::message(ended))
+            .with_mend("somebody made or changed this dump by hand; psql ran none of its commands");
+    }
     let extension = lacks("is not available").or_else(|| lacks("could not open extension control file"));
     if extension.is_some_and(|line| line.contains("extension")) {
         return Error::new(ErrorKind::Tool, MISSING_EXTENSION, explain::message(ended))
