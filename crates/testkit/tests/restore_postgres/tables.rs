@@ -109,7 +109,10 @@ async fn a_chosen_table_comes_into_a_new_database_with_what_it_needs() {
     let tables = "SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class WHERE relkind IN ('r', 'p') \
         AND relnamespace = 'shop'::regnamespace";
     assert_eq!(server.psql(&copy, tables), "Order items,events,events_2026");
-    assert_eq!(server.psql(&copy, "SELECT state || n FROM shop.\"Order items\" ORDER BY n"), "new1\nnew5");
+    assert_eq!(
+        server.psql(&copy, "SELECT state::text || n FROM shop.\"Order items\" ORDER BY n"),
+        "new1\nnew5"
+    );
     assert_eq!(server.psql(&copy, "SELECT count(*) FROM shop.events"), "1");
 }
 

@@ -97,7 +97,7 @@ fn unknown(target: &Target, name: &str) -> Option<Refusal> {
         (Some(other), Some(_)) => other == (schema.clone(), table.clone()),
         (None, _) => false,
     };
-    if known.iter().any(|name| is(name)) {
+    if known.iter().any(is) {
         return None;
     }
     let mend = match nearest(name, &known) {

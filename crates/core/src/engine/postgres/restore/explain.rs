@@ -12,7 +12,7 @@ const LOAD: &str = "restore";
 
 /// A phrase of the server, what it means, and what to do.
 const KNOWN: [(&str, ErrorKind, &str); 16] = [
-    ("cannot be dropped while", ErrorKind::Conflict, "end them, or use force"),
+    ("logical replication slot", ErrorKind::Conflict, "drop its replication slots first"),
     ("is being accessed by other users", ErrorKind::Conflict, "end their connections, or use force"),
     ("canceling statement due to lock timeout", ErrorKind::Conflict, "end the connections, or use force"),
     ("no space left on device", ErrorKind::Unavailable, "make room on the server"),
