@@ -5,6 +5,7 @@
 //! worker answers the doorbell, and both hosts' routes are the same.
 
 mod installation;
+mod rebuild;
 mod scheduler;
 mod server;
 mod settings;
@@ -14,10 +15,17 @@ mod worker;
 use respaldo_api::Function;
 
 pub use installation::Installation;
+pub use rebuild::{RebuildRequest, rebuild};
 pub use server::{bind, run, serve, stop_signal};
 pub use settings::{Overrides, Settings};
 
 /// The functions that this host runs.
 pub fn functions() -> Vec<Function> {
-    vec![respaldo_register::function(), respaldo_dump::function(), respaldo_retention::function()]
+    vec![
+        respaldo_register::function(),
+        respaldo_dump::function(),
+        respaldo_restore::function(),
+        respaldo_verify::function(),
+        respaldo_retention::function(),
+    ]
 }

@@ -39,6 +39,7 @@ impl Running {
             catalog: Some(format!("sqlite://{}", path("data/catalog.db").display())),
             storage: Some(format!("file://{}", path("data/backups").display())),
             backup_now: Vec::new(),
+            identity: None,
         });
         let settings = settings.unwrap();
         fs::create_dir_all(path("data/backups")).unwrap();

@@ -11,6 +11,20 @@
 
 use crate::model::{DatabaseUid, JobId};
 
+/// The folder of everything that backups are made of.
+pub const BACKUPS: &str = "backups/";
+/// The folder of definitions.
+pub const DEFINITIONS: &str = "databases/";
+/// What a manifest is called in its attempt's folder.
+pub const MANIFEST: &str = "manifest.json";
+/// What a small object is called, last, while local disk is writing it.
+const PARTIAL: &str = ".partial";
+
+/// Whether this is a small object that was never finished.
+pub fn is_partial(name: &str) -> bool {
+    name.ends_with(PARTIAL)
+}
+
 /// The folder of one attempt, with its trailing slash.
 pub fn attempt_prefix(database: DatabaseUid, backup: JobId, attempt: u32) -> String {
     format!("{}{attempt}/", backup_prefix(database, backup))
@@ -18,7 +32,7 @@ pub fn attempt_prefix(database: DatabaseUid, backup: JobId, attempt: u32) -> Str
 
 /// The folder of all backups of one database, with its trailing slash.
 pub fn database_prefix(database: DatabaseUid) -> String {
-    format!("backups/{database}/")
+    format!("{BACKUPS}{database}/")
 }
 
 /// The folder of one backup, with its trailing slash.
@@ -34,10 +48,10 @@ pub fn volume(database: DatabaseUid, backup: JobId, attempt: u32, name: &str, nu
 
 /// The key of an attempt's manifest.
 pub fn manifest(database: DatabaseUid, backup: JobId, attempt: u32) -> String {
-    format!("{}manifest.json", attempt_prefix(database, backup, attempt))
+    format!("{}{MANIFEST}", attempt_prefix(database, backup, attempt))
 }
 
 /// The key of a database's definition.
 pub fn definition(database: DatabaseUid) -> String {
-    format!("databases/{database}.json")
+    format!("{DEFINITIONS}{database}.json")
 }

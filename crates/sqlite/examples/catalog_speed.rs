@@ -193,7 +193,7 @@ async fn measure_retention() -> Result<(), Box<dyn std::error::Error>> {
         )?;
     }
     transaction.commit()?;
-    let policy = Policy { retention_days: Some(15), max_backups: Some(1_000), enabled: true };
+    let policy = Policy { retention_days: Some(15), max_backups: Some(1_000), safety_days: 7, enabled: true };
     report_of(FEW_ROUNDS, "retention plan of a database with 10,000 backups", async || {
         let (mut all, mut after) = (Vec::<Outline>::new(), None);
         loop {

@@ -61,6 +61,13 @@ impl Catalog for SqliteCatalog {
         self.pool.write("create a database", move |connection| databases::create(connection, new.0)).await
     }
 
+    async fn restore_database(&self, database: &Database) -> Result<Database> {
+        let database = database.clone();
+        self.pool
+            .write("restore a database", move |connection| databases::restore(connection, database))
+            .await
+    }
+
     async fn database(&self, id: DatabaseId) -> Result<Option<Database>> {
         self.pool.read("read a database", move |connection| databases::one(connection, id)).await
     }

@@ -37,6 +37,34 @@ pub(crate) fn create(connection: &Connection, mut database: Database) -> Outcome
     Ok(database)
 }
 
+pub(crate) fn restore(connection: &Connection, mut database: Database) -> Outcome<Database> {
+    const OPERATION: &str = "restore a database";
+    if database.id.0 < 1 {
+        let why = format!("{} is no number of a database; they begin at 1", database.id);
+        return Err(Error::conflict(OPERATION, why).into());
+    }
+    let columns = DatabaseColumns::of(&database)?;
+    // AUTOINCREMENT remembers the greatest number, also one that was given to it.
+    let stored = connection
+        .prepare_cached(
+            "INSERT INTO databases (id, uid, revision, attention_at, document) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            database.id.0,
+            columns.uid,
+            integer(FIRST_REVISION),
+            columns.attention_at,
+            columns.document
+        ])?;
+    if stored == 0 {
+        let why = format!("the number {} or the uid {} is there already", database.id, database.uid);
+        return Err(Error::conflict(OPERATION, why).into());
+    }
+    database.revision = FIRST_REVISION;
+    Ok(database)
+}
+
 pub(crate) fn one(connection: &Connection, id: DatabaseId) -> Outcome<Option<Database>> {
     Ok(select(connection, ONE, [id.0])?.pop())
 }

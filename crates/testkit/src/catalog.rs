@@ -66,6 +66,8 @@ macro_rules! catalog_contract {
             database_numbers_grow_and_are_never_used_twice_also_after_a_reopen
             many_databases_created_at_once_have_numbers_of_their_own
             a_uid_is_registered_once
+            a_database_is_restored_under_its_own_number_and_later_numbers_are_greater
+            a_number_or_uid_that_is_taken_is_not_restored
             databases_are_listed_by_number_in_pages
             a_stale_database_is_neither_changed_nor_deleted
             of_concurrent_changes_to_a_database_exactly_one_wins
@@ -161,6 +163,6 @@ mod tests {
                 promises += 1;
             }
         }
-        assert_eq!(promises, 34);
+        assert_eq!(promises, 36);
     }
 }

@@ -14,7 +14,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("respaldo-sqlite", &["respaldo-core"]),
     ("respaldo-register", &["respaldo-core", "respaldo-api"]),
     ("respaldo-dump", &["respaldo-core", "respaldo-api"]),
+    ("respaldo-restore", &["respaldo-core", "respaldo-api"]),
     ("respaldo-retention", &["respaldo-core", "respaldo-api"]),
+    ("respaldo-verify", &["respaldo-core", "respaldo-api"]),
     (
         "respaldo-local-server",
         &[
@@ -24,7 +26,9 @@ const ARROWS: &[(&str, &[&str])] = &[
             "respaldo-sqlite",
             "respaldo-register",
             "respaldo-dump",
+            "respaldo-restore",
             "respaldo-retention",
+            "respaldo-verify",
         ],
     ),
     ("respaldo-cli", &["respaldo-core", "respaldo-adapters", "respaldo-local-server"]),

@@ -5,5 +5,8 @@ mod access;
 mod backups;
 mod databases;
 mod pages;
+mod restore;
 mod retention;
 mod support;
+mod uploads;
+mod verify;

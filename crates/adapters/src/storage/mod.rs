@@ -104,6 +104,23 @@ pub fn open(text: &str) -> Result<Storage> {
     open_with(text, &Options::default())
 }
 
+/// [`open`] for whoever only reads: a folder that is not there is not made, but refused, because a name that
+/// was mistyped would look like storage that holds nothing.
+///
+/// # Errors
+/// As [`open`], and `NotFound` for a folder that is not there.
+pub fn open_existing(text: &str) -> Result<Storage> {
+    let url = Url::parse(FIELD, text)?;
+    if url.scheme == "file" {
+        let path = url.path()?;
+        if !path.is_dir() {
+            let why = format!("there is no folder {}", path.display());
+            return Err(Error::new(ErrorKind::NotFound, "open storage", why).with_field(FIELD));
+        }
+    }
+    open(text)
+}
+
 /// [`open`] with other timeouts, or a key of its own.
 pub fn open_with(text: &str, options: &Options) -> Result<Storage> {
     let url = Url::parse(FIELD, text)?;

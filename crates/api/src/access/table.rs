@@ -13,6 +13,10 @@ pub struct Rule {
     pub route: &'static str,
     /// The scope that opens it.
     pub scope: Scope,
+    /// A scope that opens it as well.
+    pub or: Option<Scope>,
+    /// Whether its bodies are files of any length.
+    pub takes_files: bool,
     /// Whether it tells what the databases are called: without keys, then, it answers only under this
     /// machine's own names, though it is public.
     pub tells_names: bool,
@@ -21,15 +25,37 @@ pub struct Rule {
 }
 
 const fn rule(method: Method, route: &'static str, scope: Scope) -> Rule {
-    Rule { method, route, scope, tells_names: !matches!(scope, Scope::Public), documented: true }
+    let tells_names = !matches!(scope, Scope::Public);
+    Rule { method, route, scope, or: None, takes_files: false, tells_names, documented: true }
+}
+
+const fn either(method: Method, route: &'static str, scope: Scope, or: Scope) -> Rule {
+    Rule { method, route, scope, or: Some(or), takes_files: false, tells_names: true, documented: true }
+}
+
+const fn upload(route: &'static str, scope: Scope, or: Scope) -> Rule {
+    let (method, or) = (Method::POST, Some(or));
+    Rule { method, route, scope, or, takes_files: true, tells_names: true, documented: true }
+}
+
+const fn public(route: &'static str, tells_names: bool, documented: bool) -> Rule {
+    let (method, scope) = (Method::GET, Scope::Public);
+    Rule { method, route, scope, or: None, takes_files: false, tells_names, documented }
 }
 
 const fn page(route: &'static str) -> Rule {
-    Rule { method: Method::GET, route, scope: Scope::Public, tells_names: false, documented: false }
+    public(route, false, false)
 }
 
 const fn public_with_names(route: &'static str) -> Rule {
-    Rule { method: Method::GET, route, scope: Scope::Public, tells_names: true, documented: true }
+    public(route, true, true)
+}
+
+impl Rule {
+    /// The scopes that open it, any one of them.
+    pub fn scopes(&self) -> impl Iterator<Item = Scope> {
+        std::iter::once(self.scope).chain(self.or)
+    }
 }
 
 /// The one table. A route that is not here is refused, and a test compares it with what is served.
@@ -47,11 +73,17 @@ pub const TABLE: &[Rule] = &[
     rule(Method::GET, "/backups/{id}", Scope::Admin),
     rule(Method::DELETE, "/backups/{id}", Scope::Delete),
     rule(Method::GET, "/backups/{id}/download", Scope::Admin),
+    rule(Method::POST, "/backups/{id}/restore", Scope::Restore),
+    rule(Method::POST, "/backups/{id}/verify", Scope::Admin),
+    upload("/uploads", Scope::Admin, Scope::Restore),
     rule(Method::GET, "/jobs", Scope::Admin),
-    rule(Method::GET, "/jobs/{id}", Scope::Admin),
-    rule(Method::GET, "/jobs/{id}/log", Scope::Admin),
-    rule(Method::GET, "/jobs/{id}/events", Scope::Admin),
+    // Who may restore may follow the restore, whose id the answer has told.
+    either(Method::GET, "/jobs/{id}", Scope::Admin, Scope::Restore),
+    either(Method::GET, "/jobs/{id}/log", Scope::Admin, Scope::Restore),
+    either(Method::GET, "/jobs/{id}/events", Scope::Admin, Scope::Restore),
     rule(Method::POST, "/jobs/{id}/cancel", Scope::Admin),
+    rule(Method::POST, "/jobs/{id}/undo", Scope::Restore),
+    rule(Method::POST, "/jobs/{id}/confirm", Scope::Restore),
     rule(Method::GET, "/retention", Scope::Admin),
     rule(Method::POST, "/retention", Scope::Delete),
     rule(Method::GET, "/healthz", Scope::Public),

@@ -3,6 +3,7 @@
 mod backup;
 mod database;
 mod job;
+mod restore;
 mod retention;
 
 use jiff::Timestamp;
@@ -10,12 +11,13 @@ use respaldo_core::Error;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub use self::backup::{BackupView, StatsView, VerificationView};
+pub use self::backup::{BackupView, StatsView, UploadView, VerificationView};
 pub use self::database::{
     ChangeBody, CredentialsBody, DatabaseView, RegisterBody, SettingsView, TestView, change_from,
     registration_from,
 };
-pub use self::job::{JobView, LogLineView, ProgressView};
+pub use self::job::{JobView, LogLineView, ProgressView, ResultView};
+pub use self::restore::{RefusalView, RestorePlanView, RestoreResultView, TargetView};
 pub use self::retention::{AppliedView, DecisionView, FateView, PlanView};
 
 /// Why something ended badly.

@@ -48,7 +48,7 @@ pub(super) async fn adopt_or_clean(app: &App, job: &Job, fence: u64) -> Result<O
 }
 
 /// The fingerprint that a catalog may hold.
-pub(super) fn in_clear(content: ManifestContent) -> Option<Fingerprint> {
+pub(crate) fn in_clear(content: ManifestContent) -> Option<Fingerprint> {
     match content {
         ManifestContent::Clear(content) => Some(content.fingerprint),
         ManifestContent::Sealed(_) => None,

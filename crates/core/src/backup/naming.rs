@@ -50,6 +50,6 @@ pub(super) async fn named(app: &App, job: Job, fence: u64, started: Timestamp) -
 }
 
 /// The claim that keeps a name for one backup.
-pub(super) fn claim_key(name: &str) -> String {
+pub(crate) fn claim_key(name: &str) -> String {
     format!("name/{name}")
 }

@@ -127,11 +127,16 @@ impl Target {
 async fn claimed_uid(app: &App, config_id: &str) -> Result<DatabaseUid> {
     let now = app.now();
     let fresh = DatabaseUid(app.ids.ulid(now));
-    let key = format!("config/{config_id}");
+    let key = claim_of_entry(config_id);
     match app.catalog.claim(&key, &fresh.to_string(), now, None).await? {
         None => Ok(fresh),
         Some(earlier) => earlier.parse(),
     }
+}
+
+/// The claim that ties an entry of the file to the `uid` of its database.
+pub(crate) fn claim_of_entry(config_id: &str) -> String {
+    format!("config/{config_id}")
 }
 
 async fn all_databases(app: &App) -> Result<Vec<Database>> {

@@ -88,9 +88,9 @@ fn setting(name: &str, place: &Place<'_>) -> Result<Option<Value>> {
         "max_backups" => place.number(1, MAX_KEPT).map_err(no_limit)?.into(),
         "compression" => place.choice(&["gzip", "zstd", "none"])?.into(),
         "format" => place.choice(&["plain", "custom"])?.into(),
-        "encryption" => recipients(place)?.into(),
+        "encryption" => recipients(place, false)?.into(),
         "enabled" | "package" => place.boolean()?.into(),
-        "verify" => only(place, &["off", "after_each", "daily", "weekly"])?.into(),
+        "verify" => verify(place)?.into(),
         "runner" => only(place, &["auto", "lambda", "fargate"])?.into(),
         _ => return Ok(None),
     };
@@ -99,6 +99,11 @@ fn setting(name: &str, place: &Place<'_>) -> Result<Option<Value>> {
 
 fn no_limit(error: Error) -> Error {
     error.with_mend("leave it empty, or null, for no limit")
+}
+
+/// When backups are test-restored. (`off` without quotes is text here.)
+pub(super) fn verify<'a>(place: &Place<'a>) -> Result<&'a str> {
+    place.choice(&["off", "after_each", "daily", "weekly"])
 }
 
 /// The first of the words; the others are documented and not built yet.
@@ -131,17 +136,35 @@ pub(super) fn schedule(place: &Place<'_>) -> Result<String> {
     Ok(expression.to_owned())
 }
 
-fn timezone(place: &Place<'_>) -> Result<String> {
+pub(super) fn timezone(place: &Place<'_>) -> Result<String> {
     let name = place.text()?;
     zone(name).map_err(|error| place.refused(&error))?;
     Ok(name.to_owned())
 }
 
-/// `age` recipients, as a list or under `recipients`.
-pub(super) fn recipients(place: &Place<'_>) -> Result<Vec<String>> {
-    const ENCRYPTION: Known = Known { fields: &["recipients"], later: &["identity_file"] };
+/// What `encryption` may hold where it says what databases inherit, and where it is the installation's.
+const RECIPIENTS: Known = Known { fields: &["recipients"], later: &[] };
+const ENCRYPTION: Known = Known { fields: &["recipients", "identity_file"], later: &[] };
+
+/// The file of the keys that open artifacts, where the section names one.
+pub(super) fn identity_file(encryption: &Place<'_>) -> Result<Option<String>> {
+    if !encryption.is_mapping() {
+        return Ok(None);
+    }
+    let section = encryption.section(&ENCRYPTION)?;
+    let Some(file) = section.some("identity_file") else { return Ok(None) };
+    let text = file.text()?;
+    if text.to_ascii_uppercase().contains("AGE-SECRET-KEY") {
+        return Err(file.error("this is a secret key; put the path of the file that holds it here"));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// `age` recipients, as a list or under `recipients`; the section of the whole `installation` has more fields.
+pub(super) fn recipients(place: &Place<'_>, installation: bool) -> Result<Vec<String>> {
+    let known = if installation { &ENCRYPTION } else { &RECIPIENTS };
     let list = if place.is_mapping() {
-        place.section(&ENCRYPTION)?.get("recipients").map_or(Ok(Vec::new()), Place::list)?
+        place.section(known)?.get("recipients").map_or(Ok(Vec::new()), Place::list)?
     } else {
         place.list()?
     };

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::engine::ResolvedLogin;
+use crate::keyring::{MasterKey, SealedSecret};
 use crate::model::{Credentials, Database, DatabaseUid};
 use crate::ports::SecretString;
 use crate::{Error, ErrorKind, Result};
@@ -72,6 +73,11 @@ pub async fn login(app: &App, database: &Database) -> Result<ResolvedLogin> {
             Ok(ResolvedLogin { username: username.map(|name| name.expose_secret().to_owned()), password })
         }
     }
+}
+
+/// Whether sealed credentials of a database open under this key.
+pub(crate) fn opens(key: &MasterKey, uid: DatabaseUid, secret: &SealedSecret) -> Result<()> {
+    key.open_secret(&bound_to(uid), secret).map(drop)
 }
 
 async fn variable(app: &App, field: &str, name: Option<&str>) -> Result<Option<SecretString>> {

@@ -1,5 +1,6 @@
 //! A database's definition in storage, from which a lost catalog is rebuilt.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
@@ -19,6 +20,9 @@ pub struct Definition {
     pub id: DatabaseId,
     /// Its entry in `config.yaml`, if it has one.
     pub config_id: Option<String>,
+    /// When it was registered; older versions left it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
     /// Its settings.
     pub settings: Settings,
     /// How its credentials are had.
@@ -53,6 +57,7 @@ async fn put(app: &App, database: &Database) -> Result<()> {
         uid: database.uid,
         id: database.id,
         config_id: database.config_id.clone(),
+        created_at: Some(database.created_at),
         settings: database.settings.clone(),
         credentials: database.credentials.clone(),
     };

@@ -2,7 +2,7 @@
 
 use crate::engine;
 use crate::limits::Limits;
-use crate::model::{DumpFormat, EngineKind, Settings, VerifyPolicy};
+use crate::model::{DumpFormat, EngineKind, Settings};
 use crate::schedule::{MAX_JITTER_SECONDS, Schedule};
 use crate::seal::Recipient;
 use crate::{Error, Result};
@@ -15,15 +15,8 @@ const MOST_RECIPIENTS: usize = 100;
 /// Checks settings, and puts in what their engine implies (a port).
 ///
 /// An engine that this build does not have is no error here: such a database is held back.
-pub fn validate(mut settings: Settings, limits: &Limits) -> Result<Settings> {
-    text("name", &settings.name, LONGEST_NAME)?;
-    text("database_name", &settings.database_name, LONGEST_DATABASE_NAME)?;
-    if engine::engine(settings.engine).is_some_and(|engine| !engine.has_server()) {
-        settings.host = settings.host.filter(|host| !host.is_empty());
-    } else {
-        server(&mut settings)?;
-    }
-    policy(&settings)?;
+pub fn validate(settings: Settings, limits: &Limits) -> Result<Settings> {
+    let settings = well_formed(settings)?;
     if let Some(engine) = engine::engine(settings.engine) {
         engine.validate(&settings, limits)?;
     }
@@ -33,11 +26,21 @@ pub fn validate(mut settings: Settings, limits: &Limits) -> Result<Settings> {
     Ok(settings)
 }
 
+/// What holds for every engine, wherever the installation lets its databases lie.
+pub(crate) fn well_formed(mut settings: Settings) -> Result<Settings> {
+    text("name", &settings.name, LONGEST_NAME)?;
+    text("database_name", &settings.database_name, LONGEST_DATABASE_NAME)?;
+    if engine::engine(settings.engine).is_some_and(|engine| !engine.has_server()) {
+        settings.host = settings.host.filter(|host| !host.is_empty());
+    } else {
+        server(&mut settings)?;
+    }
+    policy(&settings)?;
+    Ok(settings)
+}
+
 /// Refuses what is documented and comes with a later version.
 pub fn refuse_unbuilt(settings: &Settings) -> Result<()> {
-    if settings.verify != VerifyPolicy::Off {
-        return Err(Error::invalid("verify", "test restores are not built yet in this version; use off"));
-    }
     if engine::engine(settings.engine).is_none() {
         return Err(super::not_built(settings.engine));
     }

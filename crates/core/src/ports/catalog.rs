@@ -102,6 +102,9 @@ pub trait Catalog: Send + Sync {
     /// Stores a new database under the next number. Numbers grow and are never used twice, also not
     /// after a deletion. A `uid` that is there already: `Conflict`.
     async fn create_database(&self, new: NewDatabase) -> Result<Database>;
+    /// Stores a database of another catalog under the number that it had there. A number or a `uid` that is
+    /// there already, and a number below 1: `Conflict`. Numbers given out later are greater.
+    async fn restore_database(&self, database: &Database) -> Result<Database>;
     /// One database.
     async fn database(&self, id: DatabaseId) -> Result<Option<Database>>;
     /// Databases by number, ascending, after `after`.

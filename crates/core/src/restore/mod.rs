@@ -13,11 +13,11 @@
 //! meanwhile, and the safety backup is what undoes it.
 
 mod load;
-mod names;
+pub(crate) mod names;
 mod plan;
 mod request;
 mod run;
-mod target;
+pub(crate) mod target;
 mod undo;
 
 pub use self::plan::{Plan, Request, Wanted, plan};

@@ -8,12 +8,12 @@ const LONGEST: usize = 63;
 const DIGITS: usize = 8;
 
 /// The name under which a restore loads its dump before the swap.
-pub(super) fn aside(database: &str, job: JobId) -> String {
+pub(crate) fn aside(database: &str, job: JobId) -> String {
     named(database, "loading", job)
 }
 
 /// The name under which a restore keeps what was its target.
-pub(super) fn kept(database: &str, job: JobId) -> String {
+pub(crate) fn kept(database: &str, job: JobId) -> String {
     named(database, "before", job)
 }
 

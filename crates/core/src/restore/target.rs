@@ -17,7 +17,7 @@ use crate::seal::Identity;
 use crate::{Error, ErrorKind, Result};
 
 /// The manifest of a succeeded backup, and whether its HMAC is ours.
-pub(super) async fn manifest(app: &App, job: &Job) -> Result<(Manifest, bool)> {
+pub(crate) async fn manifest(app: &App, job: &Job) -> Result<(Manifest, bool)> {
     let backup = job.backup()?;
     let artifact = backup.artifact.as_ref().filter(|_| job.status == Status::Succeeded).ok_or_else(|| {
         let message = format!("backup {} is {}: it has no artifact to restore", job.id, job.status.as_str());
@@ -55,12 +55,12 @@ pub(crate) fn facts(manifest: &Manifest, ours: bool, identities: &[Identity]) ->
 }
 
 /// How dumps of this kind are put back.
-pub(super) fn restorer(kind: EngineKind) -> Result<&'static dyn Restorer> {
+pub(crate) fn restorer(kind: EngineKind) -> Result<&'static dyn Restorer> {
     engine::engine(kind).and_then(|engine| engine.restorer()).ok_or_else(|| databases::not_built(kind))
 }
 
 /// Whether a dump of one kind may go into a database of the other.
-pub(super) fn fits(dump: EngineKind, database: EngineKind) -> bool {
+pub(crate) fn fits(dump: EngineKind, database: EngineKind) -> bool {
     let family = |kind| if kind == EngineKind::Mariadb { EngineKind::Mysql } else { kind };
     family(dump) == family(database)
 }

@@ -5,21 +5,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Outcome, apply};
-use crate::Result;
+use super::{Outcome, apply, records};
 use crate::app::App;
 use crate::model::{Database, DatabaseId};
 use crate::ports::Event;
 use crate::schedule::Schedule;
 use crate::tick::Ticked;
+use crate::{Error, Result};
 
 /// A slot's claim is forgotten this long after the next slot, when nobody asks for it any more.
 const CLAIM_OUTLIVES: SignedDuration = SignedDuration::from_hours(24);
 /// How many databases are read at once.
 const PAGE: usize = 1_000;
-/// How far back the newest slot is looked for, in hours, until one is found: an hour, a day and more, a
-/// month and more, a leap year's cycle and more.
-const LOOK_BACK_HOURS: [i64; 4] = [1, 25, 24 * 32, 24 * 366 * 9];
 
 /// When retention runs over all databases.
 #[derive(Debug, Clone)]
@@ -37,14 +34,7 @@ impl Cron {
 
     /// The newest slot that has come.
     pub fn newest_slot(&self, now: Timestamp) -> Option<Timestamp> {
-        LOOK_BACK_HOURS.iter().find_map(|hours| {
-            let from = now.checked_sub(SignedDuration::from_hours(*hours)).ok()?;
-            let mut slots = std::iter::successors(Some(self.schedule.next_after(from)), |slot| {
-                Some(self.schedule.next_after(*slot))
-            });
-            let first = slots.next().filter(|slot| *slot <= now)?;
-            Some(slots.take_while(|slot| *slot <= now).last().unwrap_or(first))
-        })
+        self.schedule.newest_until(now)
     }
 
     /// Whether this slot is ours to run: nobody has claimed it before.
@@ -85,11 +75,14 @@ pub async fn tick(app: &App) -> Result<Ticked> {
 
 /// Answers how many were removed, or go as soon as their readers have ended.
 async fn retire(app: &App, id: DatabaseId) -> Result<usize> {
-    match apply(app, id, None).await {
-        Ok(applied) => {
-            let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
-            Ok(applied.fates.iter().filter(|fate| !failed(&fate.outcome)).count())
-        }
+    let retire = async {
+        let applied = apply(app, id, None).await?;
+        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
+        let removed = applied.fates.iter().filter(|fate| !failed(&fate.outcome)).count();
+        Ok::<_, Error>(removed + records::forget_old(app, id).await?)
+    };
+    match retire.await {
+        Ok(removed) => Ok(removed),
         Err(e) => {
             let told = e.within(&format!("retention of database {id}"));
             app.events.publish(Event::TickFailed(told)).await.map(|()| 0)

@@ -8,6 +8,7 @@
 
 mod confirm;
 mod error;
+mod listing;
 mod local;
 mod refusal;
 mod space;
@@ -182,20 +183,6 @@ impl Storage {
             Err(e) if e.kind() == opendal::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(error::explain("look at an object", &e)),
         }
-    }
-
-    /// The keys below a folder (which ends with a slash), in no particular order.
-    pub async fn list(&self, folder: &str) -> Result<Vec<String>> {
-        let entries = match self.operator.list_with(folder).recursive(true).await {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == opendal::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(error::explain("list storage", &e)),
-        };
-        Ok(entries
-            .into_iter()
-            .filter(|entry| !entry.metadata().is_dir())
-            .map(|entry| entry.path().to_owned())
-            .collect())
     }
 
     /// Removes an object; one that is not there counts as removed.

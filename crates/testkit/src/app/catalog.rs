@@ -38,6 +38,10 @@ impl Catalog for FaultyCatalog {
         self.around("create_database", self.inner.create_database(new)).await
     }
 
+    async fn restore_database(&self, database: &Database) -> Result<Database> {
+        self.around("restore_database", self.inner.restore_database(database)).await
+    }
+
     async fn database(&self, id: DatabaseId) -> Result<Option<Database>> {
         self.around("database", self.inner.database(id)).await
     }

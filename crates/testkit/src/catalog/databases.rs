@@ -73,6 +73,41 @@ pub async fn a_uid_is_registered_once(store: &dyn Store) {
     assert_eq!(catalog.databases(None, 10).await.unwrap(), [first]);
 }
 
+/// The record is as it was given, and numbers go on above it, also after it was deleted and after a reopen.
+pub async fn a_database_is_restored_under_its_own_number_and_later_numbers_are_greater(store: &dyn Store) {
+    let catalog = store.open().await;
+    let given = Database { id: DatabaseId(40), revision: 9, ..database(1) };
+    let restored = catalog.restore_database(&given).await.unwrap();
+    assert_eq!(restored, Database { revision: restored.revision, ..given });
+    assert_eq!(catalog.database(DatabaseId(40)).await.unwrap(), Some(restored.clone()));
+    assert_eq!(catalog.due_databases(Timestamp::MAX, 10).await.unwrap(), [restored.clone()]);
+    let lower = catalog.restore_database(&Database { id: DatabaseId(7), ..database(2) }).await.unwrap();
+    assert_eq!(catalog.databases(None, 10).await.unwrap(), [lower, restored.clone()]);
+
+    let next = register(&*catalog, 3).await;
+    assert!(next.id > DatabaseId(40), "{} follows 40", next.id);
+    catalog.delete_database(&next).await.unwrap();
+    catalog.delete_database(&restored).await.unwrap();
+    drop(catalog);
+    let again = register(&*store.open().await, 4).await;
+    assert!(again.id > next.id, "{} follows {}", again.id, next.id);
+}
+
+/// Nothing is overwritten, and nothing is stored under a number that no database has.
+pub async fn a_number_or_uid_that_is_taken_is_not_restored(store: &dyn Store) {
+    let catalog = store.open().await;
+    let first = register(&*catalog, 1).await;
+    let number = Database { id: first.id, ..database(2) };
+    assert_conflict(catalog.restore_database(&number).await, "a number that is taken");
+    let uid = Database { id: DatabaseId(first.id.0 + 1), ..database(1) };
+    assert_conflict(catalog.restore_database(&uid).await, "a uid that is taken");
+    for number in [0, -1, i64::MIN] {
+        let none = Database { id: DatabaseId(number), ..database(3) };
+        assert_conflict(catalog.restore_database(&none).await, "no number");
+    }
+    assert_eq!(catalog.databases(None, 10).await.unwrap(), [first]);
+}
+
 /// Ascending, after a number, no more than the limit, all of them, whatever was deleted.
 pub async fn databases_are_listed_by_number_in_pages(store: &dyn Store) {
     let catalog = store.open().await;

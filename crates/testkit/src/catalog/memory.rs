@@ -91,6 +91,18 @@ impl Catalog for MemoryCatalog {
         Ok(database)
     }
 
+    async fn restore_database(&self, database: &Database) -> Result<Database> {
+        let mut state = self.state();
+        let taken = |other: &Database| other.uid == database.uid || other.id == database.id;
+        if database.id.0 < 1 || state.databases.values().any(taken) {
+            return Err(stale());
+        }
+        state.last_number = state.last_number.max(database.id.0);
+        let stored = Database { revision: 1, ..database.clone() };
+        state.databases.insert(stored.id, stored.clone());
+        Ok(stored)
+    }
+
     async fn database(&self, id: DatabaseId) -> Result<Option<Database>> {
         Ok(self.state().databases.get(&id).cloned())
     }

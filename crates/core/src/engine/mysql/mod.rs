@@ -19,7 +19,9 @@ mod explain;
 mod grants;
 mod lexer;
 mod observer;
+mod restore;
 mod rows;
+mod scratch;
 mod server;
 mod tools;
 
@@ -32,12 +34,13 @@ use self::server::Server;
 use self::tools::{Client, Family};
 use super::observe::{Observed, Observer};
 use super::process;
+use super::scratch::ScratchServers;
 use super::sink::RawSink;
 use super::source::Source;
 use super::wording::{grouped, one_line};
-use super::{Engine, Probe};
+use super::{DumpFacts, Engine, Probe, Restorer};
 use crate::limits::Limits;
-use crate::model::{DumpFormat, Settings};
+use crate::model::{DumpFormat, EngineKind, Settings};
 use crate::{Error, Result};
 
 const OPTIONS: [&str; 12] = [
@@ -114,8 +117,20 @@ impl Engine for Mysql {
         Ok(observed)
     }
 
+    fn restorer(&self) -> Option<&dyn Restorer> {
+        Some(self)
+    }
+
+    fn scratch(&self) -> Option<&dyn ScratchServers> {
+        Some(self)
+    }
+
     fn observer(&self, _format: DumpFormat) -> Box<dyn Observer> {
         Box::new(DumpObserver::new())
+    }
+
+    fn upload_observer(&self, _format: DumpFormat) -> Box<dyn Observer> {
+        Box::new(DumpObserver::foreign())
     }
 }
 
@@ -180,6 +195,18 @@ fn tell_longest(source: &Source, server: &Server, longest: u64) {
             grouped(server.max_packet)
         ));
     }
+}
+
+/// The family and the version of the server that a dump comes from. The version tells, where it is known:
+/// people register either as either.
+fn server_of(dump: &DumpFacts) -> (Family, Option<&str>) {
+    let version = dump.server_version.as_deref();
+    let family = match (version, dump.engine) {
+        (Some(version), _) => Family::told_by(&[version]),
+        (None, EngineKind::Mariadb) => Family::Mariadb,
+        (None, _) => Family::Mysql,
+    };
+    (family, version)
 }
 
 /// Some of the names, and how many there are.
