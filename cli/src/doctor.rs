@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use respaldo_adapters::environment::{self, EnvSecrets};
+use respaldo_adapters::identity;
 use respaldo_adapters::storage::STORES;
 use respaldo_core::config::{Config, Entry};
 use respaldo_core::engine::process::Invocation;
@@ -121,8 +122,23 @@ async fn examine(toolbox: &Toolbox, secrets: &dyn Secrets, config: Option<&(Stri
         for entry in &config.databases {
             look_at(entry, secrets, &mut found).await;
         }
+        look_at_identity(config, secrets, &mut found).await;
     }
     found
+}
+
+/// Says whether encrypted backups can be opened, where the file or the environment means them to be.
+async fn look_at_identity(config: &Config, secrets: &dyn Secrets, found: &mut Findings) {
+    let keys = match (secrets.get(identity::VARIABLE).await, &config.identity_file) {
+        (Ok(Some(text)), _) => identity::parse(&text),
+        (Ok(None), Some(file)) => identity::read(Path::new(file)),
+        (Ok(None), None) => return,
+        (Err(error), _) => Err(error),
+    };
+    match keys {
+        Ok(keys) => found.say(format!("  ok       identities that open encrypted backups: {}", keys.len())),
+        Err(error) => found.lack(format!("  missing  {error}")),
+    }
 }
 
 /// Whether nothing else will do. A database that is registered as `mysql` may live on MariaDB, and the
@@ -223,6 +239,19 @@ mod tests {
         assert!(spare.lines.iter().any(|line| line.contains("pg_dump") && line.contains("no database")));
         let unknown = examine(&nothing, &secrets, None).await;
         assert!(unknown.whole && unknown.lines.iter().any(|line| line.contains("missing  pg_dump")));
+    }
+
+    #[tokio::test]
+    async fn an_identity_file_that_cannot_be_used_is_found_before_a_restore_needs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("identity.txt");
+        let config = config(&format!("encryption: {{identity_file: {}}}\n", file.display()));
+        let (nothing, secrets) = (Toolbox::default(), MapSecrets::default());
+        let found = examine(&nothing, &secrets, Some(&config)).await;
+        assert!(!found.whole && found.lines.last().unwrap().contains("is not there"), "{found:?}");
+        secrets.set(identity::VARIABLE, "nonsense");
+        let found = examine(&nothing, &secrets, Some(&config)).await;
+        assert!(!found.whole && found.lines.last().unwrap().contains("RESPALDO_IDENTITY"), "{found:?}");
     }
 
     #[tokio::test]

@@ -5,9 +5,13 @@
 #![expect(clippy::doc_markdown, reason = "the doc comments of arguments are the help that people read")]
 
 mod catalog;
+mod client;
 mod doctor;
+mod follow;
 mod logging;
 mod rescue;
+mod restore;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,6 +38,10 @@ struct Cli {
 enum Command {
     /// Serves the API, runs schedules and makes backups.
     Serve(Serve),
+    /// Restores a backup, undoes a restore, or confirms one: a client of a running server.
+    Restore(restore::Restore),
+    /// Has a running server restore a backup into a scratch server and compare.
+    Verify(verify::Verify),
     /// Looks at a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -65,6 +73,9 @@ struct Serve {
     /// Where backups are stored [environment: STORAGE_URL] [default: file://data/backups].
     #[arg(long, value_name = "URL")]
     storage: Option<String>,
+    /// The age identities that open encrypted backups [environment: RESPALDO_IDENTITY, the keys themselves].
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
     /// Backs up this database of the configuration file as soon as the server runs; may be repeated.
     #[arg(long, value_name = "ID")]
     backup_now: Vec<String>,
@@ -99,6 +110,8 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             runtime.block_on(serve.run())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Restore(restore) => runtime.block_on(restore.run()),
+        Command::Verify(verify) => runtime.block_on(verify.run()),
         Command::Config(ConfigCommand::Check { file }) => check(&file),
         Command::Rescue(command) => runtime.block_on(rescue::run(command)),
         Command::Catalog(command) => runtime.block_on(catalog::run(command)),
@@ -108,8 +121,8 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
 
 impl Serve {
     async fn run(self) -> anyhow::Result<()> {
-        let Self { config, listen, catalog, storage, backup_now } = self;
-        let settings = Settings::load(&Overrides { config, listen, catalog, storage, backup_now })?;
+        let Self { config, listen, catalog, storage, identity, backup_now } = self;
+        let settings = Settings::load(&Overrides { config, listen, catalog, storage, identity, backup_now })?;
         let stop = stop_signal()?;
         let listener = bind(settings.listen).await?;
         Ok(Box::pin(run(settings, listener, stop)).await?)
@@ -121,6 +134,9 @@ fn check(file: &std::path::Path) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(file).with_context(|| format!("read {name}"))?;
     let config = Config::parse_named(&name, &text, STORES)?;
     println!("{name}: no errors; {} databases", config.databases.len());
+    if let Some(file) = &config.identity_file {
+        println!("  identities that open encrypted backups: {file} (respaldo doctor reads it)");
+    }
     for entry in &config.databases {
         let shown = |field: &str| entry.settings.get(field).and_then(|value| value.as_str()).unwrap_or("-");
         println!("  {} ({}, schedule {})", entry.config_id, shown("engine"), shown("schedule"));

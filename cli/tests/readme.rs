@@ -26,6 +26,9 @@ fn run_block(block: &str, respaldo: &Respaldo, folder: &Path) -> String {
     let block = block.replace("curl -s", "curl --fail-with-body -s");
     let mut bash = command("bash");
     bash.args(["-euo", "pipefail", "-c", &block]).current_dir(folder);
+    // People have it on their PATH, and the server on its own port.
+    let binary = Path::new(BINARY).parent().unwrap().display().to_string();
+    bash.env("PATH", format!("{binary}:/usr/local/bin:/usr/bin:/bin")).env("RESPALDO_URL", respaldo.url(""));
     String::from_utf8(run(bash, std::io::empty()).stdout).unwrap()
 }
 
@@ -50,6 +53,34 @@ async fn the_commands_about_retention_work_as_printed() {
     assert!(printed[0].contains("\"remove\":0"), "{}", printed[0]);
     assert_eq!(printed[1], "[]");
     assert!(printed[2].contains("\"dry_run\":true"), "{}", printed[2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_about_restores_work_as_printed() {
+    let paper = fs::read_to_string(root().join("docs/restore.md")).unwrap();
+    let folder = first_folder();
+    let respaldo = Respaldo::within(BINARY, folder.path()).arg("--backup-now").arg("sample").start().await;
+    eventually("the sample is backed up", std::time::Duration::from_secs(10), || {
+        respaldo.log().contains("Backed up database 1")
+    });
+    let shop = folder.path().join("samples/shop.db");
+    let whole = respaldo_testkit::sqlite::dump(&shop);
+    let spoil = || respaldo_testkit::sqlite::open(&shop).execute_batch("CREATE TABLE lost (id)").unwrap();
+    spoil();
+    let spoilt = respaldo_testkit::sqlite::dump(&shop);
+    let blocks = blocks(&paper);
+    let run = |n: usize| run_block(&blocks[n], &respaldo, folder.path());
+    assert_eq!(blocks.len(), 4);
+    assert!(run(0).contains("\"possible\":true"));
+    assert_eq!(respaldo_testkit::sqlite::dump(&shop), spoilt, "a dry run");
+    assert!(run(1).contains("\"status\":\"succeeded\""));
+    assert_eq!(respaldo_testkit::sqlite::dump(&shop), whole);
+    // Its newest backup is now the safety backup, of the spoilt file.
+    assert!(run(2).contains("Restored: backup"));
+    assert_eq!(respaldo_testkit::sqlite::dump(&shop), spoilt);
+    let said = run(3);
+    assert!(said.contains("Undone: restore") && said.contains("Confirmed: restore"), "{said}");
+    assert_eq!(respaldo_testkit::sqlite::dump(&shop), whole);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
 
@@ -155,6 +156,7 @@ async fn backups_are_listed_fetched_and_restored_from_storage_alone() {
     let secret = identity.to_secret_string();
     let secret = respaldo_core::ports::ExposeSecret::expose_secret(&secret).to_owned();
     fs::write(folder.join("identity.txt"), secret).unwrap();
+    fs::set_permissions(folder.join("identity.txt"), fs::Permissions::from_mode(0o600)).unwrap();
     let out =
         respaldo(folder, &["rescue", "fetch", name, "--dump", "--identity", "identity.txt", "--output", "-"]);
     assert!(out.status.success());

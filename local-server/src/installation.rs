@@ -51,7 +51,7 @@ impl Installation {
             events: Arc::new(TracingEvents),
             key: Arc::new(key),
             toolbox: Arc::new(Toolbox::new(settings.path.clone()).with_distribution_folders()),
-            identities: Arc::new([]),
+            identities: settings.identities.clone().into(),
             limits: Arc::new(settings.limits.clone()),
         };
         Ok(Self { app, rings })

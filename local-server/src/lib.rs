@@ -21,5 +21,10 @@ pub use settings::{Overrides, Settings};
 
 /// The functions that this host runs.
 pub fn functions() -> Vec<Function> {
-    vec![respaldo_register::function(), respaldo_dump::function(), respaldo_retention::function()]
+    vec![
+        respaldo_register::function(),
+        respaldo_dump::function(),
+        respaldo_restore::function(),
+        respaldo_retention::function(),
+    ]
 }

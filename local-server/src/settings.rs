@@ -7,14 +7,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
-use respaldo_adapters::environment;
 use respaldo_adapters::storage::STORES;
 use respaldo_adapters::url::Url;
+use respaldo_adapters::{environment, identity};
 use respaldo_api::access::{Guard, Hosts, Keys};
 use respaldo_core::config::Config;
 use respaldo_core::ports::{ExposeSecret, SecretString};
 use respaldo_core::retention::Cron;
 use respaldo_core::schedule::Schedule;
+use respaldo_core::seal::Identity;
 use respaldo_core::{Error, ErrorKind, Limits, Result};
 use serde_json::json;
 
@@ -37,6 +38,8 @@ pub struct Overrides {
     pub catalog: Option<String>,
     /// The storage's URL.
     pub storage: Option<String>,
+    /// The file of the keys that open encrypted artifacts.
+    pub identity: Option<PathBuf>,
     /// Databases of the file to back up at once, by the id of their entry.
     pub backup_now: Vec<String>,
 }
@@ -54,6 +57,8 @@ pub struct Settings {
     pub guard: Guard,
     /// The master key, where the environment gives it.
     pub master_key: Option<SecretString>,
+    /// What opens encrypted artifacts.
+    pub identities: Vec<Identity>,
     /// The folders of PATH.
     pub path: Vec<PathBuf>,
     /// What jobs may use.
@@ -89,6 +94,7 @@ impl Settings {
             storage: storage.unwrap_or_else(|| STORAGE.to_owned()),
             guard: keys.map_or(Guard::Open(if open { Hosts::Local } else { Hosts::Loopback }), Guard::Keys),
             master_key: environment::secret("RESPALDO_MASTER_KEY")?,
+            identities: identities(overrides.identity.as_deref(), &config)?,
             path: environment::raw("PATH").map(|path| split_paths(&path).collect()).unwrap_or_default(),
             limits,
             config,
@@ -175,6 +181,20 @@ fn keys() -> Result<Option<Keys>> {
     Keys::new(text(&admin).as_deref(), text(&restore).as_deref(), text(&delete).as_deref()).map(Some)
 }
 
+/// The keys of the file that a flag names, else of `RESPALDO_IDENTITY` (or its `_FILE`), else of the file that
+/// the configuration names.
+fn identities(flag: Option<&Path>, config: &Config) -> Result<Vec<Identity>> {
+    if let Some(file) = flag {
+        return identity::read(file);
+    }
+    let given = environment::secret(identity::VARIABLE)?;
+    match (given.filter(|text| !text.expose_secret().trim().is_empty()), &config.identity_file) {
+        (Some(text), _) => identity::parse(&text),
+        (None, Some(file)) => identity::read(Path::new(file)),
+        (None, None) => Ok(Vec::new()),
+    }
+}
+
 pub(crate) fn catalog_file(text: &str) -> Result<PathBuf> {
     let url = Url::parse("catalog", text)?;
     if url.scheme != "sqlite" {
@@ -198,8 +218,8 @@ fn limits(config: &Config, catalog: &Path) -> Result<Limits> {
         staging: server.staging.as_ref().map_or_else(|| folder_of(catalog).join("staging"), PathBuf::from),
         sqlite_roots: server.sqlite_roots.iter().map(PathBuf::from).collect(),
         retention: retention(config)?,
-        allow_superuser: false,
-        safety_days: 7,
+        allow_superuser: config.restore.allow_superuser,
+        safety_days: config.restore.safety_days,
         run_as: server.run_as.clone(),
         defaults: config.global.settings.clone(),
     })

@@ -5,13 +5,16 @@
 //! - [`doorbell`]: wakes the worker of this process;
 //! - [`events`]: tells what happened to the log;
 //! - [`storage`]: opens storage by its URL;
+//! - [`identity`]: reads the keys that open encrypted artifacts;
 //! - [`master_key`]: finds the instance's key, or makes it;
 //! - [`terminal`]: asks a person for a secret.
 
 pub mod doorbell;
 pub mod environment;
 pub mod events;
+pub mod identity;
 pub mod master_key;
+mod private_file;
 pub mod storage;
 pub mod terminal;
 pub mod time;

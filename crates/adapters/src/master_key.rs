@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use respaldo_core::keyring::MasterKey;
@@ -10,8 +10,9 @@ use respaldo_core::ports::{ExposeSecret, Ids, SecretString};
 use respaldo_core::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
+use crate::private_file;
+
 const FIELD: &str = "RESPALDO_MASTER_KEY";
-const OTHERS: u32 = 0o077;
 /// More than a key in base64 with spaces around it has, in bytes.
 const LONGEST_FILE: u64 = 4096;
 
@@ -57,18 +58,7 @@ pub fn find(given: Option<&SecretString>, file: Option<&Path>) -> Result<Option<
 }
 
 fn read(file: &Path) -> Result<Option<MasterKey>> {
-    let metadata = match fs::metadata(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        metadata => metadata.map_err(|error| unusable(file, &error))?,
-    };
-    if !metadata.is_file() || metadata.len() > LONGEST_FILE {
-        return Err(refused(format!("{} is not the file of a key", file.display())));
-    }
-    if metadata.mode() & OTHERS != 0 {
-        let why = format!("{} can be read by others (mode {:03o})", file.display(), metadata.mode() & 0o777);
-        return Err(refused(why).with_mend(format!("chmod 600 {}", file.display())));
-    }
-    let text = fs::read_to_string(file).map(Zeroizing::new).map_err(|error| unusable(file, &error))?;
+    let Some(text) = private_file::read(FIELD, file, LONGEST_FILE)? else { return Ok(None) };
     let key = MasterKey::from_base64(&text);
     key.map(Some).map_err(|error| error.within(&format!("read {}", file.display())))
 }
@@ -114,7 +104,7 @@ fn refused(why: String) -> Error {
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::path::PathBuf;
 
     use super::*;

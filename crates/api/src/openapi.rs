@@ -19,7 +19,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::access::{Scope, TABLE};
+use crate::access::{Rule, Scope, TABLE};
 use crate::{Function, Problem, ProblemBody, system};
 
 /// The page runs its own scripts, talks to this server and to nobody else.
@@ -38,7 +38,7 @@ pub(crate) fn join(functions: Vec<Function>) -> (Router<App>, OpenApi) {
     let (routes, mut document) = joined.split_for_parts();
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations_mut(item) {
-            finish(operation, scope_of(&method, path));
+            finish(operation, rule_of(&method, path));
         }
     }
     (routes, document)
@@ -70,19 +70,18 @@ fn header_name(scope: Scope) -> &'static str {
     }
 }
 
-fn scope_of(method: &Method, route: &str) -> Option<Scope> {
-    TABLE.iter().find(|rule| rule.method == *method && rule.route == route).map(|rule| rule.scope)
+fn rule_of(method: &Method, route: &str) -> Option<&'static Rule> {
+    TABLE.iter().find(|rule| rule.method == *method && rule.route == route)
 }
 
 /// Tells the key that opens an operation, and how it refuses.
-fn finish(operation: &mut Operation, scope: Option<Scope>) {
+fn finish(operation: &mut Operation, rule: Option<&Rule>) {
     let requirement = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
-    operation.security = match scope {
-        Some(scope) if scope != Scope::Public => {
-            Some(vec![requirement(scope.as_str()), requirement("bearer")])
-        }
-        _ => None,
-    };
+    let closed = rule.filter(|rule| rule.scope != Scope::Public);
+    operation.security = closed.map(|rule| {
+        let keys = rule.scopes().map(|scope| requirement(scope.as_str()));
+        keys.chain([requirement("bearer")]).collect()
+    });
     let content = Content::new(Some(RefOr::Ref(Ref::from_schema_name(ProblemBody::name()))));
     let refusal = ResponseBuilder::new()
         .description("A problem (RFC 9457): what was wrong and what to do.")

@@ -2,10 +2,19 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue};
+use axum::Json;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use respaldo_core::model::{Job, JobId};
-use respaldo_core::{App, Result, jobs};
+use respaldo_core::{App, Error, Result, jobs};
 use tokio::time::{Instant, sleep};
+
+use crate::Problem;
+use crate::types::JobView;
+
+/// The header that says which wish was granted.
+pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// Nobody waits longer, in seconds.
 pub const LONGEST_WAIT: u64 = 120;
@@ -27,6 +36,23 @@ pub fn wait(headers: &HeaderMap) -> Option<Duration> {
 /// The `Preference-Applied` of an answer that was waited for.
 pub fn applied(wait: Duration) -> HeaderValue {
     HeaderValue::try_from(format!("wait={}", wait.as_secs())).unwrap_or(HeaderValue::from_static("wait"))
+}
+
+/// The answer of what asks for long work that is no backup: 202 and the job at once, or, for a caller who
+/// would wait, 200 when it has ended.
+///
+/// # Errors
+/// When the job cannot be read any more.
+pub async fn job(app: &App, job: Job, headers: &HeaderMap) -> Result<Response, Problem> {
+    let location = HeaderValue::try_from(format!("/jobs/{}", job.id));
+    let location = location.map_err(|error| Error::internal("answer a job", error))?;
+    let Some(wait) = wait(headers) else {
+        return Ok((StatusCode::ACCEPTED, [(LOCATION, location)], Json(JobView::from(job))).into_response());
+    };
+    let job = until_ended(app, job.id, wait).await?;
+    let status = if job.status.is_terminal() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let headers = [(LOCATION, location), (PREFERENCE_APPLIED, applied(wait))];
+    Ok((status, headers, Json(JobView::from(job))).into_response())
 }
 
 /// Waits until the job has ended, or for `longest`; answers it as it then is.

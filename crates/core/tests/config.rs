@@ -43,6 +43,8 @@ fn an_empty_file_is_a_whole_configuration() {
     assert!(empty.databases.is_empty());
     assert_eq!((empty.global.max_parallel_jobs, empty.server.memory_budget_mb), (4, 64));
     assert_eq!(empty.server.sqlite_roots, ["data"]);
+    assert_eq!((empty.restore.allow_superuser, empty.restore.safety_days), (false, 7));
+    assert_eq!(empty.identity_file, None);
 }
 
 #[test]
@@ -89,9 +91,14 @@ const BAD_FILES: &[&str] = &[
     "package_conf: {}\n",
     "\"two\\nlines\": 1\n",
     "notifications: []\n",
-    "restore:\n  allow_superuser: true\n",
+    "restore:\n  allow_superuser: 1\n",
+    "restore:\n  safety_days: 0\n",
+    "restore:\n  safety_day: 3\n",
+    "restore: []\n",
     "verify: daily\n",
-    "encryption:\n  identity_file: key.txt\n",
+    "encryption:\n  identity_file: [key.txt]\n",
+    "encryption:\n  identity_file: AGE-SECRET-KEY-1QQQ\n",
+    "global:\n  encryption:\n    identity_file: key.txt\n",
     "encryption:\n  recipients: [age1nonsense]\n",
     "encryption:\n  recipients: [AGE-SECRET-KEY-1QQQ]\n",
     "global:\n  schedule: 0 0 30 2 *\n",

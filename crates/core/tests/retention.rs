@@ -59,18 +59,21 @@ impl Dice {
             Some(VerificationStatus::Failed),
             Some(VerificationStatus::NotVerified),
         ];
+        let kind = self.one_of(&kinds);
         let minutes = i64::try_from(self.below(600)).expect("small");
         let ended = !matches!(status, Queued | Running) && !self.one_in(40);
         Outline {
             id: JobId(Ulid::from_parts(self.below(50), id.into())),
             status,
-            kind: self.one_of(&kinds),
+            kind,
             created_at,
             finished_at: ended.then(|| created_at + SignedDuration::from_mins(minutes)),
             untold: ended && self.one_in(15),
             name: None,
             stored,
             verdict: if stored { self.one_of(&verdicts) } else { None },
+            pinned: kind == BackupKind::Safety && !self.one_in(3),
+            needed: self.one_in(20),
         }
     }
 
@@ -78,6 +81,7 @@ impl Dice {
         Policy {
             retention_days: self.one_of(&[None, Some(1), Some(3), Some(7), Some(15), Some(120)]),
             max_backups: self.one_of(&[None, Some(1), Some(2), Some(3), Some(10)]),
+            safety_days: self.one_of(&[1, 7, 30]),
             enabled: !self.one_in(12),
         }
     }
@@ -140,6 +144,9 @@ impl Law<'_> {
     /// Whether the rule alone, without the promise, removes it.
     fn rule_removes(&self, job: &Outline) -> bool {
         let scheduled = |job: &Outline| self.counts(job) && job.kind == BackupKind::Scheduled;
+        if self.counts(job) && job.kind == BackupKind::Safety {
+            return !job.pinned || self.older_than(job, self.policy.safety_days);
+        }
         scheduled(job)
             && (self.policy.retention_days.is_some_and(|days| self.older_than(job, days))
                 || self.policy.max_backups.is_some_and(|most| self.newer(job, scheduled) >= most as usize))
@@ -152,6 +159,7 @@ impl Law<'_> {
             || (verified(job) && self.newer(job, verified) == 0)
             || !self.policy.enabled
             || self.failing()
+            || job.needed
     }
 
     fn removes(&self, job: &Outline) -> bool {
@@ -162,7 +170,7 @@ impl Law<'_> {
             let days = self.policy.retention_days.unwrap_or(90).max(7);
             let newest = self.newer(job, |job| job.status.is_terminal()) == 0;
             return self.policy.enabled
-                && matches!(job.kind, BackupKind::Scheduled | BackupKind::Manual)
+                && job.kind != BackupKind::Uploaded
                 && self.older_than(job, days)
                 && self.last_run().is_none_or(|run| run.id != job.id)
                 && !newest;
@@ -183,7 +191,7 @@ fn histories(mut check: impl FnMut(u64, Policy, Vec<Outline>, &mut Dice)) {
 
 #[test]
 fn exactly_what_the_rule_removes_and_the_promise_does_not_keep_is_removed() {
-    let (mut backups, mut records, mut frozen) = (0, 0, 0);
+    let (mut backups, mut safety, mut records, mut frozen) = (0, 0, 0, 0);
     histories(|seed, policy, jobs, _dice| {
         let law = Law { policy, jobs: &jobs, now: now() };
         let made = plan(&policy, jobs.clone(), now());
@@ -195,6 +203,7 @@ fn exactly_what_the_rule_removes_and_the_promise_does_not_keep_is_removed() {
                 expected,
                 "history {seed}: {decision:?}\n{jobs:#?}"
             );
+            safety += usize::from(expected && decision.job.stored && decision.job.kind == BackupKind::Safety);
             backups += usize::from(expected && decision.job.stored);
             records += usize::from(expected && !decision.job.stored);
         }
@@ -205,6 +214,7 @@ fn exactly_what_the_rule_removes_and_the_promise_does_not_keep_is_removed() {
     });
     // The dice do throw what this is about.
     assert!(backups > 10_000 && records > 10_000 && frozen > 10_000, "{backups}, {records}, {frozen}");
+    assert!(safety > 10_000 && safety < backups, "{safety}");
 }
 
 #[test]
@@ -247,6 +257,7 @@ fn a_longer_policy_never_removes_a_backup_that_a_shorter_one_keeps() {
         let longer = Policy {
             retention_days: longer(policy.retention_days, dice),
             max_backups: longer(policy.max_backups, dice),
+            safety_days: longer(Some(policy.safety_days), dice).unwrap_or(u32::MAX),
             ..policy
         };
         let backups = |policy: &Policy| -> HashSet<JobId> {
@@ -270,6 +281,8 @@ fn days_old(id: u64, days: i64) -> Outline {
         name: None,
         stored: true,
         verdict: None,
+        pinned: false,
+        needed: false,
     }
 }
 
@@ -279,7 +292,7 @@ fn told(policy: &Policy, jobs: &[Outline], now: Timestamp) -> Vec<String> {
     plan.decisions.iter().map(|decision| line(decision.action, decision.reason)).collect()
 }
 
-const BOTH: Policy = Policy { retention_days: Some(15), max_backups: Some(3), enabled: true };
+const BOTH: Policy = Policy { retention_days: Some(15), max_backups: Some(3), safety_days: 7, enabled: true };
 
 #[test]
 fn each_decision_has_its_reason_in_one_plain_line() {
@@ -300,6 +313,38 @@ fn each_decision_has_its_reason_in_one_plain_line() {
     jobs[1].kind = BackupKind::Scheduled;
     let told_again = told(&BOTH, &jobs, now());
     assert_eq!(told_again[3], "remove: beyond the newest 3", "exactly 15 days old, and the fourth");
+}
+
+#[test]
+fn a_safety_backup_goes_when_its_restore_is_confirmed_or_after_its_days() {
+    let safety = |id, days, pinned| Outline { kind: BackupKind::Safety, pinned, ..days_old(id, days) };
+    let mut jobs = vec![
+        safety(9, 0, false),
+        safety(8, 7, true),
+        safety(7, 8, true),
+        safety(6, 1, false),
+        days_old(1, 10),
+    ];
+    let unlimited = Policy { retention_days: None, max_backups: None, ..BOTH };
+    let expected = [
+        "keep: the newest good backup",
+        "remove: its restore was confirmed",
+        "keep: it undoes a restore",
+        "remove: a safety backup older than 7 days",
+        "keep: within the rule",
+    ];
+    assert_eq!(told(&unlimited, &jobs, now()), expected);
+    jobs[2].needed = true;
+    jobs[4].status = Status::Failed;
+    jobs[4].stored = false;
+    let expected = [
+        "keep: the newest good backup",
+        "keep: frozen: the last run failed",
+        "keep: it undoes a restore",
+        "locked: a restore that has not ended needs it",
+        "keep: the last run",
+    ];
+    assert_eq!(told(&unlimited, &jobs, now()), expected);
 }
 
 #[test]
@@ -353,7 +398,7 @@ fn records_of_runs_without_a_backup_go_after_their_time_but_the_last_run_stays()
         days_old(5, 104),
         days_old(4, 105),
     ];
-    let unlimited = Policy { retention_days: None, max_backups: None, enabled: true };
+    let unlimited = Policy { retention_days: None, max_backups: None, safety_days: 7, enabled: true };
     let expected = [
         "keep: the newest record",
         "keep: the last run",

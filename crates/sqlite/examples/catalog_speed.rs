@@ -102,12 +102,12 @@ fn fill(path: &Path, size: Size) -> Result<(), Box<dyn std::error::Error>> {
         )?;
         for n in 1..=size.jobs {
             let new = past_job(size, n);
-            let size = new.backup().unwrap().artifact.as_ref().map_or(0, |artifact| artifact.size_bytes);
+            let size = new.backup()?.artifact.as_ref().map_or(0, |artifact| artifact.size_bytes);
             insert.execute((
                 new.id.to_string(),
                 new.database_id.0,
                 new.status.as_str(),
-                new.backup().unwrap().kind.as_str(),
+                new.backup()?.kind.as_str(),
                 new.created_at.as_millisecond(),
                 new.attention_at().map(Timestamp::as_millisecond),
                 i64::try_from(size)?,
@@ -129,7 +129,8 @@ fn past_job(size: Size, n: u32) -> Job {
     }
     job.status = if n.is_multiple_of(100) { Status::Failed } else { Status::Succeeded };
     if job.status == Status::Succeeded {
-        job.backup_mut().unwrap().artifact = Some(artifact(1, 1_000_000));
+        let Ok(backup) = job.backup_mut() else { unreachable!("it is a dump job") };
+        backup.artifact = Some(artifact(1, 1_000_000));
     }
     job
 }
@@ -183,8 +184,8 @@ async fn measure_retention() -> Result<(), Box<dyn std::error::Error>> {
         let created_at = at(-i64::from(n) * 3_600_000);
         let mut job = job_of(n.into(), owner.id, BackupKind::Scheduled, created_at);
         job.status = Status::Succeeded;
-        job.backup_mut().unwrap().artifact = Some(artifact(1, 1_000_000));
-        job.backup_mut().unwrap().fingerprint = Some(fingerprint.clone());
+        job.backup_mut()?.artifact = Some(artifact(1, 1_000_000));
+        job.backup_mut()?.fingerprint = Some(fingerprint.clone());
         transaction.execute(
             "INSERT INTO jobs (id, revision, database_id, status, backup_kind, created_at, size_bytes, document) \
              VALUES (?1, 0, ?2, 'succeeded', 'scheduled', ?3, 1000000, ?4)",
@@ -192,7 +193,7 @@ async fn measure_retention() -> Result<(), Box<dyn std::error::Error>> {
         )?;
     }
     transaction.commit()?;
-    let policy = Policy { retention_days: Some(15), max_backups: Some(1_000), enabled: true };
+    let policy = Policy { retention_days: Some(15), max_backups: Some(1_000), safety_days: 7, enabled: true };
     report_of(FEW_ROUNDS, "retention plan of a database with 10,000 backups", async || {
         let (mut all, mut after) = (Vec::<Outline>::new(), None);
         loop {

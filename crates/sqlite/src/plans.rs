@@ -67,7 +67,7 @@ fn every_list_of_jobs_walks_one_index_in_its_order_however_its_filters_combine()
         let steps = plan(&connection, &sql);
         assert_eq!(steps.len(), 1, "{sql}: {steps:?}");
         // The unfiltered first page walks its index from the newest entry and stops at the limit.
-        let from_the_end = bits & 0b1_1111 == 0 && steps[0] == "SCAN jobs USING INDEX jobs_by_age";
+        let from_the_end = bits % 32 == 0 && steps[0] == "SCAN jobs USING INDEX jobs_by_age";
         assert!(from_the_end || steps[0].starts_with("SEARCH jobs USING INDEX jobs_by_"), "{sql}: {steps:?}");
         for (set, column) in [(on(0), "database_id=?"), (on(1), "status=?")] {
             assert_eq!(set, steps[0].contains(column), "{sql}: {steps:?}");

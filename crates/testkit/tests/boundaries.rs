@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("respaldo-sqlite", &["respaldo-core"]),
     ("respaldo-register", &["respaldo-core", "respaldo-api"]),
     ("respaldo-dump", &["respaldo-core", "respaldo-api"]),
+    ("respaldo-restore", &["respaldo-core", "respaldo-api"]),
     ("respaldo-retention", &["respaldo-core", "respaldo-api"]),
     (
         "respaldo-local-server",
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "respaldo-sqlite",
             "respaldo-register",
             "respaldo-dump",
+            "respaldo-restore",
             "respaldo-retention",
         ],
     ),

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -21,7 +21,6 @@ pub(crate) type Answer<T> = Result<T, Problem>;
 
 const STATUSES: &[&str] = &["queued", "running", "succeeded", "failed", "cancelled", "skipped", "deleting"];
 const KINDS: &[&str] = &["scheduled", "manual", "safety", "uploaded"];
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// The body that asks for a backup, for the documentation.
 #[derive(utoipa::ToSchema)]
@@ -73,7 +72,7 @@ async fn answer(app: &App, job: Job, headers: &HeaderMap) -> Answer<Response> {
     };
     let job = prefer::until_ended(app, job.id, wait).await?;
     let status = if job.status.is_terminal() { StatusCode::CREATED } else { StatusCode::ACCEPTED };
-    let headers = [(LOCATION, location), (PREFERENCE_APPLIED, prefer::applied(wait))];
+    let headers = [(LOCATION, location), (prefer::PREFERENCE_APPLIED, prefer::applied(wait))];
     Ok((status, headers, Json(BackupView::of(app, &job)?)).into_response())
 }
 

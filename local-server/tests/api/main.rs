@@ -5,5 +5,6 @@ mod access;
 mod backups;
 mod databases;
 mod pages;
+mod restore;
 mod retention;
 mod support;

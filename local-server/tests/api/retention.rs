@@ -182,3 +182,20 @@ async fn plans_come_in_pages_by_database() {
     assert_eq!(second.json()[0]["database_id"], 3);
     assert!(!second.headers.contains_key("link"));
 }
+
+#[tokio::test]
+async fn a_backup_that_a_queued_restore_needs_is_locked_until_it_has_ended() {
+    let host = Host::open();
+    let (_database, made) = with_backups(&host).await;
+    keep_one(&host, &[]).await;
+    let queued = host.post(&format!("/backups/{}/restore", made[0].id), &json!({})).await.json();
+    let all = host.get("/retention?all=true").await.json();
+    assert_eq!(reasons(&all[0])[3], ("locked", "a restore that has not ended needs it"), "{all}");
+    assert_eq!(reasons(&all[0])[2].0, "remove", "{all}");
+    let done = host.send("POST", "/retention", &[], Body::empty()).await.json();
+    assert_eq!(done[0]["removed"], json!(1), "{done}");
+    assert_eq!(host.get(&format!("/backups/{}", made[0].id)).await.status, 200);
+    host.test.run_to_end(queued["id"].as_str().unwrap().parse().unwrap()).await;
+    let done = host.send("POST", "/retention", &[], Body::empty()).await.json();
+    assert_eq!(done[0]["backups"][0]["id"], json!(made[0].id.to_string()), "{done}");
+}

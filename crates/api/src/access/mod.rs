@@ -64,7 +64,7 @@ pub(crate) fn decide(
             let shown = keys.shown(headers);
             match rule.scope {
                 Scope::Public => Ok(shown.granted),
-                scope if shown.granted.has(scope) => Ok(shown.granted),
+                _ if rule.scopes().any(|scope| shown.granted.has(scope)) => Ok(shown.granted),
                 scope if shown.known => Err(forbidden(scope)),
                 scope => Err(unauthorized(scope)),
             }
@@ -148,9 +148,24 @@ mod tests {
         assert_eq!(ask("GET", "/databases", "a"), Ok(()));
         assert_eq!(ask("GET", "/databases", "d"), Err(403));
         assert_eq!(ask("GET", "/databases", "r"), Err(403));
+        assert_eq!(ask("POST", "/backups/{id}/restore", "r"), Ok(()));
+        assert_eq!(ask("POST", "/backups/{id}/restore", "a"), Err(403));
         assert_eq!(ask("DELETE", "/databases/{id}", "a"), Err(403));
         assert_eq!(ask("DELETE", "/databases/{id}", "d"), Ok(()));
         assert_eq!(ask("DELETE", "/databases/{id}", "wrong"), Err(401));
+    }
+
+    #[test]
+    fn who_may_restore_may_follow_a_job_and_neither_list_nor_stop_any() {
+        let guard = three_keys();
+        let ask =
+            |method, route, key| decide_with(&guard, method, route, &[("x-admin-key", key)]).map(|_| ());
+        for route in ["/jobs/{id}", "/jobs/{id}/log", "/jobs/{id}/events"] {
+            assert_eq!((ask("GET", route, "r"), ask("GET", route, "a")), (Ok(()), Ok(())), "{route}");
+            assert_eq!(ask("GET", route, "d"), Err(403), "{route}");
+        }
+        assert_eq!(ask("GET", "/jobs", "r"), Err(403));
+        assert_eq!(ask("POST", "/jobs/{id}/cancel", "r"), Err(403));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Rule {
     pub route: &'static str,
     /// The scope that opens it.
     pub scope: Scope,
+    /// A scope that opens it as well.
+    pub or: Option<Scope>,
     /// Whether it tells what the databases are called: without keys, then, it answers only under this
     /// machine's own names, though it is public.
     pub tells_names: bool,
@@ -21,15 +23,26 @@ pub struct Rule {
 }
 
 const fn rule(method: Method, route: &'static str, scope: Scope) -> Rule {
-    Rule { method, route, scope, tells_names: !matches!(scope, Scope::Public), documented: true }
+    Rule { method, route, scope, or: None, tells_names: !matches!(scope, Scope::Public), documented: true }
+}
+
+const fn either(method: Method, route: &'static str, scope: Scope, or: Scope) -> Rule {
+    Rule { method, route, scope, or: Some(or), tells_names: true, documented: true }
 }
 
 const fn page(route: &'static str) -> Rule {
-    Rule { method: Method::GET, route, scope: Scope::Public, tells_names: false, documented: false }
+    Rule { method: Method::GET, route, scope: Scope::Public, or: None, tells_names: false, documented: false }
 }
 
 const fn public_with_names(route: &'static str) -> Rule {
-    Rule { method: Method::GET, route, scope: Scope::Public, tells_names: true, documented: true }
+    Rule { method: Method::GET, route, scope: Scope::Public, or: None, tells_names: true, documented: true }
+}
+
+impl Rule {
+    /// The scopes that open it, any one of them.
+    pub fn scopes(&self) -> impl Iterator<Item = Scope> {
+        std::iter::once(self.scope).chain(self.or)
+    }
 }
 
 /// The one table. A route that is not here is refused, and a test compares it with what is served.
@@ -47,11 +60,15 @@ pub const TABLE: &[Rule] = &[
     rule(Method::GET, "/backups/{id}", Scope::Admin),
     rule(Method::DELETE, "/backups/{id}", Scope::Delete),
     rule(Method::GET, "/backups/{id}/download", Scope::Admin),
+    rule(Method::POST, "/backups/{id}/restore", Scope::Restore),
     rule(Method::GET, "/jobs", Scope::Admin),
-    rule(Method::GET, "/jobs/{id}", Scope::Admin),
-    rule(Method::GET, "/jobs/{id}/log", Scope::Admin),
-    rule(Method::GET, "/jobs/{id}/events", Scope::Admin),
+    // Who may restore may follow the restore, whose id the answer has told.
+    either(Method::GET, "/jobs/{id}", Scope::Admin, Scope::Restore),
+    either(Method::GET, "/jobs/{id}/log", Scope::Admin, Scope::Restore),
+    either(Method::GET, "/jobs/{id}/events", Scope::Admin, Scope::Restore),
     rule(Method::POST, "/jobs/{id}/cancel", Scope::Admin),
+    rule(Method::POST, "/jobs/{id}/undo", Scope::Restore),
+    rule(Method::POST, "/jobs/{id}/confirm", Scope::Restore),
     rule(Method::GET, "/retention", Scope::Admin),
     rule(Method::POST, "/retention", Scope::Delete),
     rule(Method::GET, "/healthz", Scope::Public),

@@ -1,12 +1,12 @@
 //! Jobs in answers.
 
 use jiff::Timestamp;
-use respaldo_core::model::{Job, Progress, Status};
+use respaldo_core::model::{Job, Progress, RestoreStep, Status, Work};
 use respaldo_core::ports::{LogEntry, LogLevel};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ErrorView, seconds_between};
+use super::{ErrorView, RestoreResultView, seconds_between};
 
 /// A job: one unit of work.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -14,7 +14,7 @@ use super::{ErrorView, seconds_between};
 pub struct JobView {
     /// Its id; a dump's is its backup's.
     pub id: String,
-    /// What it does: `dump`.
+    /// What it does: `dump`, `restore` (its undo and its confirmation too) or `verify`.
     pub kind: &'static str,
     /// In a backup's words.
     #[schema(value_type = String)]
@@ -34,6 +34,12 @@ pub struct JobView {
     pub duration_seconds: Option<f64>,
     /// How far it is.
     pub progress: ProgressView,
+    /// The step of a restore that is being taken, or was the last one.
+    #[schema(value_type = Option<String>)]
+    pub step: Option<&'static str>,
+    /// The steps that a restore takes, in order: of `saving`, `checking`, `loading`, `swapping`.
+    #[schema(value_type = Vec<String>)]
+    pub steps: Vec<&'static str>,
     /// How many attempts have begun.
     pub attempts: u32,
     /// How many there may be.
@@ -45,16 +51,36 @@ pub struct JobView {
     pub cancel_requested: bool,
     /// Why it ended badly, or its last attempt did.
     pub error: Option<ErrorView>,
-    /// What it made, once it has succeeded.
+    /// What it made, once it has succeeded; of a restore, once it has ended.
     pub result: Option<ResultView>,
 }
 
-/// What a dump made.
+/// What a job made, by its kind.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(title = "Result")]
-pub struct ResultView {
-    /// The backup.
-    pub backup_id: String,
+#[serde(untagged)]
+pub enum ResultView {
+    /// Of a dump.
+    Backup {
+        /// The backup.
+        backup_id: String,
+    },
+    /// Of a restore.
+    Restore(Box<RestoreResultView>),
+}
+
+impl ResultView {
+    fn of(job: &Job) -> Option<Self> {
+        let succeeded = job.status == Status::Succeeded;
+        match &job.work {
+            Work::Dump(_) => succeeded.then(|| Self::Backup { backup_id: job.id.to_string() }),
+            Work::Verify(test) => succeeded.then(|| Self::Backup { backup_id: test.backup.to_string() }),
+            Work::Restore(restoration) => {
+                let ended = job.status.is_terminal();
+                ended.then(|| Self::Restore(Box::new(RestoreResultView::of(job, restoration))))
+            }
+        }
+    }
 }
 
 /// How far a job is.
@@ -75,8 +101,13 @@ impl From<Progress> for ProgressView {
 
 impl From<Job> for JobView {
     fn from(job: Job) -> Self {
-        let succeeded = job.status == Status::Succeeded;
+        let restoration = job.restoration().ok();
+        let step = restoration.map(|restoration| restoration.step);
+        let steps = restoration.map(|restoration| restoration.steps()).unwrap_or_default();
         Self {
+            step: step.filter(|step| *step != RestoreStep::Begun).map(RestoreStep::as_str),
+            steps: steps.into_iter().map(RestoreStep::as_str).collect(),
+            result: ResultView::of(&job),
             id: job.id.to_string(),
             kind: job.work.as_str(),
             status: job.status,
@@ -91,7 +122,6 @@ impl From<Job> for JobView {
             retry_at: job.attempts.not_before,
             cancel_requested: job.cancel_requested,
             error: job.error.as_ref().map(ErrorView::from),
-            result: succeeded.then(|| ResultView { backup_id: job.id.to_string() }),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod backup;
 mod database;
 mod job;
+mod restore;
 mod retention;
 
 use jiff::Timestamp;
@@ -15,7 +16,8 @@ pub use self::database::{
     ChangeBody, CredentialsBody, DatabaseView, RegisterBody, SettingsView, TestView, change_from,
     registration_from,
 };
-pub use self::job::{JobView, LogLineView, ProgressView};
+pub use self::job::{JobView, LogLineView, ProgressView, ResultView};
+pub use self::restore::{RefusalView, RestorePlanView, RestoreResultView, TargetView};
 pub use self::retention::{AppliedView, DecisionView, FateView, PlanView};
 
 /// Why something ended badly.

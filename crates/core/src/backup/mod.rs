@@ -25,7 +25,7 @@ use crate::app::App;
 use crate::databases;
 use crate::engine;
 use crate::jobs::{self, aftermath};
-use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId};
+use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId, Status};
 use crate::ports::{Cursor, Event, JobFilter, Totals};
 use crate::retention::heirs;
 use crate::{Error, Result};
@@ -99,11 +99,30 @@ pub async fn stats(app: &App, database: Option<DatabaseId>) -> Result<Totals> {
 
 /// Deletes a backup: manifest, artifact, record. True when it is gone; false when a reader holds it,
 /// and a later tick will finish.
+///
+/// # Errors
+/// `Conflict` for one that has not ended, and for the safety backup of a restore that nobody has confirmed.
 pub async fn delete(app: &App, id: JobId) -> Result<bool> {
-    aftermath::see_to(app, &get(app, id).await?).await?;
-    let job = jobs::update(app, id, Job::delete).await?;
+    let found = get(app, id).await?;
+    // Without its database no restore can be confirmed any more, nor undone.
+    let undoable = app.catalog.database(found.database_id).await?.is_some();
+    aftermath::see_to(app, &found).await?;
+    let delete = |job: &mut Job| {
+        if undoable && job.backup()?.pinned && job.status == Status::Succeeded {
+            return Err(needed(job.id));
+        }
+        job.delete()
+    };
+    let job = jobs::update(app, id, delete).await?;
     heirs::protect(app, &job).await?;
     sweep::finish_deletion(app, &job).await
+}
+
+fn needed(id: JobId) -> Error {
+    let message = format!("backup {id} undoes a restore that nobody has confirmed yet");
+    let mend =
+        "confirm that restore first: POST /jobs/{id}/confirm, with the id of its job; GET /jobs lists it";
+    Error::conflict("delete a backup", message).with_mend(mend)
 }
 
 /// The engine that makes a backup, or why there is none.

@@ -88,7 +88,7 @@ fn setting(name: &str, place: &Place<'_>) -> Result<Option<Value>> {
         "max_backups" => place.number(1, MAX_KEPT).map_err(no_limit)?.into(),
         "compression" => place.choice(&["gzip", "zstd", "none"])?.into(),
         "format" => place.choice(&["plain", "custom"])?.into(),
-        "encryption" => recipients(place)?.into(),
+        "encryption" => recipients(place, false)?.into(),
         "enabled" | "package" => place.boolean()?.into(),
         "verify" => only(place, &["off", "after_each", "daily", "weekly"])?.into(),
         "runner" => only(place, &["auto", "lambda", "fargate"])?.into(),
@@ -137,11 +137,29 @@ fn timezone(place: &Place<'_>) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// `age` recipients, as a list or under `recipients`.
-pub(super) fn recipients(place: &Place<'_>) -> Result<Vec<String>> {
-    const ENCRYPTION: Known = Known { fields: &["recipients"], later: &["identity_file"] };
+/// What `encryption` may hold where it says what databases inherit, and where it is the installation's.
+const RECIPIENTS: Known = Known { fields: &["recipients"], later: &[] };
+const ENCRYPTION: Known = Known { fields: &["recipients", "identity_file"], later: &[] };
+
+/// The file of the keys that open artifacts, where the section names one.
+pub(super) fn identity_file(encryption: &Place<'_>) -> Result<Option<String>> {
+    if !encryption.is_mapping() {
+        return Ok(None);
+    }
+    let section = encryption.section(&ENCRYPTION)?;
+    let Some(file) = section.some("identity_file") else { return Ok(None) };
+    let text = file.text()?;
+    if text.to_ascii_uppercase().contains("AGE-SECRET-KEY") {
+        return Err(file.error("this is a secret key; put the path of the file that holds it here"));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// `age` recipients, as a list or under `recipients`; the section of the whole `installation` has more fields.
+pub(super) fn recipients(place: &Place<'_>, installation: bool) -> Result<Vec<String>> {
+    let known = if installation { &ENCRYPTION } else { &RECIPIENTS };
     let list = if place.is_mapping() {
-        place.section(&ENCRYPTION)?.get("recipients").map_or(Ok(Vec::new()), Place::list)?
+        place.section(known)?.get("recipients").map_or(Ok(Vec::new()), Place::list)?
     } else {
         place.list()?
     };

@@ -10,7 +10,7 @@ mod entries;
 mod fields;
 mod place;
 mod sections;
-mod suggest;
+pub(crate) mod suggest;
 pub mod sync;
 mod yaml;
 
@@ -48,6 +48,9 @@ pub const DEFAULT_JOB_TIMEOUT_HOURS: u32 = 24;
 /// When retention runs when nobody says otherwise.
 pub const DEFAULT_RETENTION_SCHEDULE: &str = "15 * * * *";
 
+/// How many days safety backups are kept when nobody says otherwise.
+pub const DEFAULT_SAFETY_DAYS: u32 = 7;
+
 /// The whole file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -62,6 +65,11 @@ pub struct Config {
     pub databases: Vec<Entry>,
     /// How the server runs.
     pub server: Server,
+    /// What restores may do.
+    pub restore: Restore,
+    /// The file of the keys that open encrypted artifacts (`encryption.identity_file`), where the file
+    /// names one.
+    pub identity_file: Option<String>,
     /// The catalog's URL (`sqlite://…`), where the file names one.
     pub catalog: Option<String>,
     /// The storage's URL (of a scheme of [`Stores`]), where the file names one.
@@ -152,6 +160,15 @@ pub struct Server {
     pub stall_seconds: u32,
     /// A job that takes longer than this many hours is stopped.
     pub job_timeout_hours: u32,
+}
+
+/// The section `restore`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restore {
+    /// Whether a dump that this installation did not make may be loaded as a superuser.
+    pub allow_superuser: bool,
+    /// Safety backups are kept for so many days, unless their restore is confirmed before.
+    pub safety_days: u32,
 }
 
 /// One database of the file.

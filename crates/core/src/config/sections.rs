@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::place::{Known, Place};
 use super::{
     Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
-    DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_STALL_SECONDS, Global, PackageCompression,
-    PackageConf, Server, Stores, entries, fields,
+    DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_SAFETY_DAYS, DEFAULT_STALL_SECONDS, Global,
+    PackageCompression, PackageConf, Restore, Server, Stores, entries, fields,
 };
 use crate::{Error, Result};
 
@@ -20,9 +20,10 @@ const ROOT: Known = Known {
         "storage",
         "encryption",
         "retention",
+        "restore",
         "verify",
     ],
-    later: &["notifications", "restore", "runner"],
+    later: &["notifications", "runner"],
 };
 
 const SERVER: Known = Known {
@@ -43,6 +44,8 @@ const SERVER: Known = Known {
 const PACKAGE: Known =
     Known { fields: &["schedule", "compression", "retention_days", "max_backups"], later: &[] };
 
+const RESTORE: Known = Known { fields: &["allow_superuser", "safety_days"], later: &[] };
+
 const RETENTION: Known = Known { fields: &["schedule"], later: &[] };
 
 /// The whole file.
@@ -53,8 +56,9 @@ pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
     }
     let mut inherited = Map::new();
     if let Some(encryption) = root.get("encryption") {
-        inherited.insert("encryption".to_owned(), fields::recipients(encryption)?.into());
+        inherited.insert("encryption".to_owned(), fields::recipients(encryption, true)?.into());
     }
+    let identity_file = root.get("encryption").map(fields::identity_file).transpose()?.flatten();
     let global = global(root.get("global"), inherited)?;
     let catalogs = |place: &Place<'_>, scheme: &str| (scheme == "dynamodb").then(|| place.later());
     let left_out = |place: &Place<'_>, scheme: &str| Some(place.error(stores.why_left_out(scheme)?));
@@ -66,6 +70,8 @@ pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
             None => Vec::new(),
         },
         server: server(root.get("server"))?,
+        restore: restore(root.get("restore"))?,
+        identity_file,
         catalog: root.some("catalog").map(|place| url(place, &["sqlite"], catalogs)).transpose()?,
         storage: root.some("storage").map(|place| url(place, stores.here, left_out)).transpose()?,
         global,
@@ -107,6 +113,19 @@ fn retention(place: Option<&Place<'_>>) -> Result<Option<String>> {
         Some(off) if off.is_null() => Ok(None),
         Some(schedule) => fields::schedule(schedule).map(Some),
     }
+}
+
+fn restore(place: Option<&Place<'_>>) -> Result<Restore> {
+    let mut restore = Restore { allow_superuser: false, safety_days: DEFAULT_SAFETY_DAYS };
+    let Some(place) = place else { return Ok(restore) };
+    let section = place.section(&RESTORE)?;
+    if let Some(allow) = section.some("allow_superuser") {
+        restore.allow_superuser = allow.boolean()?;
+    }
+    if let Some(days) = section.some("safety_days") {
+        restore.safety_days = days.number(1, fields::MAX_DAYS)?;
+    }
+    Ok(restore)
 }
 
 fn server(place: Option<&Place<'_>>) -> Result<Server> {

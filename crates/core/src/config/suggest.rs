@@ -1,7 +1,7 @@
 //! Did you mean: the known word that is nearest to an unknown one.
 
 /// The nearest of `known` within a third of the word's length, one letter at least.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     const LONGEST: usize = 40;
     let word = plain(word);
     if word.len() > LONGEST {

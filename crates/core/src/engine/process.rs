@@ -83,6 +83,12 @@ impl Invocation {
         self
     }
 
+    /// Gives it an input to be fed by, and keeps its standard output to be read.
+    pub fn piped(mut self) -> Self {
+        self.command.stdin(Stdio::piped());
+        self
+    }
+
     /// Starts it.
     pub fn start(mut self, redactor: Redactor, log: Option<JobLog>) -> Result<Child> {
         let child = self

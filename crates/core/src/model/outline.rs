@@ -30,6 +30,10 @@ pub struct Outline {
     pub stored: bool,
     /// The verdict of its last test restore.
     pub verdict: Option<VerificationStatus>,
+    /// A safety backup whose restore nobody has confirmed yet.
+    pub pinned: bool,
+    /// Whether a restore that has not ended names it. The record itself does not tell: whoever knows sets it.
+    pub needed: bool,
 }
 
 impl Outline {
@@ -46,6 +50,8 @@ impl Outline {
             name: backup.name.clone(),
             stored: backup.artifact.is_some(),
             verdict: backup.verification.as_ref().map(|verification| verification.status),
+            pinned: backup.pinned,
+            needed: false,
         })
     }
 
@@ -98,6 +104,8 @@ struct RecordedBackup {
     artifact: Option<serde::de::IgnoredAny>,
     #[serde(default)]
     verification: Option<RecordedVerdict>,
+    #[serde(default)]
+    pinned: bool,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +126,8 @@ impl From<Record> for Outline {
             name: backup.name,
             stored: backup.artifact.is_some(),
             verdict: backup.verification.map(|verification| verification.status),
+            pinned: backup.pinned,
+            needed: false,
         }
     }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::id::JobId;
+use super::job::Status;
 
 /// How a dump is put into its target's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -34,6 +35,16 @@ pub enum Ownership {
     Keep,
     /// Everything belongs to who restores; grants are left out.
     None,
+}
+
+impl Ownership {
+    /// The name in records and requests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::None => "none",
+        }
+    }
 }
 
 /// What people may choose of a restore, beside where it goes.
@@ -69,6 +80,19 @@ pub enum RestoreStep {
     Loading,
     /// What was loaded aside is exchanged with the target.
     Swapping,
+}
+
+impl RestoreStep {
+    /// The name in records and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Saving => "saving",
+            Self::Checking => "checking",
+            Self::Loading => "loading",
+            Self::Swapping => "swapping",
+        }
+    }
 }
 
 /// What a restore job does.
@@ -119,10 +143,67 @@ pub struct Restoration {
     /// What the plan, or the restore, had to say.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// The restore that it undoes, where it does so by restoring that one's safety backup.
+    #[serde(default)]
+    pub undoes: Option<JobId>,
     /// What undid it.
     #[serde(default)]
     pub undone_by: Option<JobId>,
     /// When it was confirmed: from then on nothing undoes it but its safety backup.
     #[serde(default)]
     pub confirmed_at: Option<Timestamp>,
+}
+
+impl Restoration {
+    /// The steps that it takes, in order.
+    pub fn steps(&self) -> Vec<RestoreStep> {
+        use RestoreStep::{Checking, Loading, Saving, Swapping};
+        match self.action {
+            RestoreAction::Load { .. } => {
+                let saving = self.safety_backup.map(|_| Saving);
+                let swapping = (self.options.mode == RestoreMode::Swap).then_some(Swapping);
+                saving.into_iter().chain([Checking, Loading]).chain(swapping).collect()
+            }
+            RestoreAction::Undo { .. } => vec![Swapping],
+            RestoreAction::Confirm { .. } => Vec::new(),
+        }
+    }
+
+    /// The backups that it names: the one that it loads, and the one that undoes it.
+    pub fn backups(&self) -> impl Iterator<Item = JobId> + use<> {
+        let loaded = match self.action {
+            RestoreAction::Load { backup } => Some(backup),
+            RestoreAction::Undo { .. } | RestoreAction::Confirm { .. } => None,
+        };
+        loaded.into_iter().chain(self.safety_backup)
+    }
+
+    /// Whether it may have changed its target, as far as the journal tells.
+    pub fn touched(&self) -> bool {
+        match self.options.mode {
+            RestoreMode::Swap => self.step >= RestoreStep::Swapping,
+            RestoreMode::InPlace => self.step >= RestoreStep::Loading,
+        }
+    }
+
+    /// The backup that undoes it where what was there is not kept beside it.
+    pub fn undoing_backup(&self) -> Option<JobId> {
+        let loads = matches!(self.action, RestoreAction::Load { .. }) && self.same_database;
+        self.safety_backup.filter(|_| loads)
+    }
+
+    /// Whether an undo can be asked for, once its job stands there.
+    pub fn can_be_undone(&self, status: Status) -> bool {
+        let done = status == Status::Succeeded;
+        let kept = self.kept.is_some() && done;
+        let saved = self.undoing_backup().is_some() && (done || self.touched());
+        status.is_terminal() && self.undone_by.is_none() && (kept || saved)
+    }
+
+    /// Whether there is anything left that a confirmation would let go, once its job stands there.
+    pub fn can_be_confirmed(&self, status: Status) -> bool {
+        let holds = self.kept.is_some() || self.safety_backup.is_some();
+        let confirms = matches!(self.action, RestoreAction::Confirm { .. });
+        status.is_terminal() && self.confirmed_at.is_none() && holds && !confirms
+    }
 }

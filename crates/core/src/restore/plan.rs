@@ -154,7 +154,9 @@ async fn aim(app: &App, job: &Job, wanted: Option<&Wanted>) -> Result<(Database,
     };
     let database = databases::get(app, id).await.map_err(|e| {
         let lost = e.kind() == ErrorKind::NotFound && wanted.is_none_or(|wanted| matches!(wanted, Wanted::Name(_)));
-        if lost {
+        if wanted.is_some_and(|wanted| matches!(wanted, Wanted::Database(_))) {
+            e.with_field("target.database_id")
+        } else if lost {
             e.with_mend("the database that the backup came from is not registered any more: name another one as target.database_id")
         } else {
             e

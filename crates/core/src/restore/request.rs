@@ -14,10 +14,14 @@ use crate::{Error, Result};
 /// # Errors
 /// Those of [`plan`] and of [`Plan::check`].
 pub async fn request(app: &App, request: &Request, id: JobId) -> Result<Job> {
+    queue_load(app, request, id, None).await
+}
+
+async fn queue_load(app: &App, request: &Request, id: JobId, undoes: Option<JobId>) -> Result<Job> {
     if let Some(job) = app.catalog.job(id).await? {
         return Ok(job);
     }
-    let plan = plan(app, request, id).await?;
+    let plan = Box::pin(plan(app, request, id)).await?;
     plan.check()?;
     let now = app.now();
     let Plan { database, target, same_database, options, warnings, safety_backup, survey, .. } = plan;
@@ -32,6 +36,7 @@ pub async fn request(app: &App, request: &Request, id: JobId) -> Result<Job> {
         step: RestoreStep::Begun,
         kept: None,
         warnings,
+        undoes,
         undone_by: None,
         confirmed_at: None,
     };
@@ -48,13 +53,7 @@ pub async fn undo(app: &App, of: JobId, force: bool, id: JobId) -> Result<Job> {
         return Ok(job);
     }
     let job = jobs::get(app, of).await?;
-    let restoration = job.restoration()?;
-    if !job.status.is_terminal() {
-        let message = format!("restore {of} is {}", job.status.as_str());
-        return Err(
-            Error::conflict("undo a restore", message).with_mend("wait until it has ended, or cancel it")
-        );
-    }
+    let restoration = ended(&job, "undo a restore")?;
     if let Some(undone_by) = restoration.undone_by {
         let message = format!("restore {of} was undone by {undone_by}");
         return Err(Error::conflict("undo a restore", message).with_mend("undo that one to have it back"));
@@ -67,6 +66,7 @@ pub async fn undo(app: &App, of: JobId, force: bool, id: JobId) -> Result<Job> {
             action: RestoreAction::Undo { of },
             options,
             step: RestoreStep::Begun,
+            undoes: None,
             kept: None,
             warnings: Vec::new(),
             replaces: true,
@@ -74,12 +74,12 @@ pub async fn undo(app: &App, of: JobId, force: bool, id: JobId) -> Result<Job> {
         };
         return queue(app, id, &database, undo).await;
     }
-    let Some(safety) = safety_of(restoration) else {
-        return Err(Error::conflict(
-            "undo a restore",
-            format!("nothing that would undo restore {of} was kept"),
-        ));
-    };
+    let changed = job.status == Status::Succeeded || restoration.touched();
+    let why = if changed { "nothing that would undo it was kept" } else { "it changed nothing" };
+    let safety = restoration.undoing_backup().filter(|_| changed);
+    let safety = safety.ok_or_else(|| {
+        Error::conflict("undo a restore", format!("restore {of} is {}, and {why}", job.status.as_str()))
+    })?;
     let wanted = Request {
         backup: safety,
         target: Some(super::Wanted::Database(job.database_id)),
@@ -89,7 +89,19 @@ pub async fn undo(app: &App, of: JobId, force: bool, id: JobId) -> Result<Job> {
         tables: Vec::new(),
         ownership: crate::model::Ownership::Keep,
     };
-    request(app, &wanted, id).await
+    queue_load(app, &wanted, id, Some(of)).await
+}
+
+/// What an ended job restored.
+fn ended<'a>(job: &'a Job, operation: &str) -> Result<&'a Restoration> {
+    let restoration = job.restoration().map_err(|e| {
+        e.with_mend(format!("name the job of a restore; job {} is a {}", job.id, job.work.as_str()))
+    })?;
+    if job.status.is_terminal() {
+        return Ok(restoration);
+    }
+    let message = format!("restore {} is {}", job.id, job.status.as_str());
+    Err(Error::conflict(operation, message).with_mend("wait until it has ended, or cancel it"))
 }
 
 /// Queues the end of a restore: the database that its swap kept is dropped, and its safety backup is left to
@@ -102,26 +114,17 @@ pub async fn confirm(app: &App, of: JobId, id: JobId) -> Result<Job> {
         return Ok(job);
     }
     let job = jobs::get(app, of).await?;
-    let restoration = job.restoration()?;
-    if job.status != Status::Succeeded {
-        let message = format!("restore {of} is {}", job.status.as_str());
-        return Err(Error::conflict("confirm a restore", message));
-    }
+    let restoration = ended(&job, "confirm a restore")?;
     let database = databases::get(app, job.database_id).await?;
     restorer(database.settings.engine)?;
     let end = Restoration {
         action: RestoreAction::Confirm { of },
         step: RestoreStep::Begun,
+        undoes: None,
         warnings: Vec::new(),
         ..restoration.clone()
     };
     queue(app, id, &database, end).await
-}
-
-/// The backup that undoes a restore whose target was not kept.
-fn safety_of(restoration: &Restoration) -> Option<JobId> {
-    let loads = matches!(restoration.action, RestoreAction::Load { .. }) && restoration.same_database;
-    restoration.safety_backup.filter(|_| loads)
 }
 
 async fn queue(app: &App, id: JobId, database: &Database, restoration: Restoration) -> Result<Job> {

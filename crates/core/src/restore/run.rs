@@ -134,6 +134,7 @@ impl<'a> Restoring<'a> {
         };
         match work.await {
             Ok(Done::Ended { kept, warnings }) => {
+                undo::tell_undone(&self).await?;
                 self.log.info("done");
                 let end = |job: &mut Job, fence, now| {
                     let restoration = job.restoration_mut()?;

@@ -34,6 +34,21 @@ pub(super) async fn undo(restoring: &Restoring<'_>, of: JobId) -> Result<Done, S
     Ok(done(target))
 }
 
+/// Writes into a restore that this one, of its safety backup, has undone it.
+pub(super) async fn tell_undone(restoring: &Restoring<'_>) -> Result<()> {
+    let Some(of) = restoring.restoration()?.undoes else { return Ok(()) };
+    let id = restoring.job.id;
+    let undone = jobs::update(restoring.app(), of, |job| {
+        job.restoration_mut()?.undone_by = Some(id);
+        Ok(())
+    });
+    match undone.await {
+        // Nobody asks for it any more.
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        undone => undone.map(drop),
+    }
+}
+
 fn done(target: Target) -> Done {
     Done::Ended { kept: Some(target.kept), warnings: Vec::new() }
 }

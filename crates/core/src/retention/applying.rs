@@ -69,7 +69,7 @@ pub async fn apply(app: &App, id: DatabaseId, until: Option<Timestamp>) -> Resul
         let Some(database) = current else { return Ok(applied) };
         let plan = show(app, &database).await?;
         applied.frozen = plan.frozen;
-        let complete = run.carry_out(&Basis::of(&database, &plan), &plan, &mut applied).await?;
+        let complete = run.carry_out(&Basis::of(app, &database, &plan), &plan, &mut applied).await?;
         if complete {
             return Ok(applied);
         }
@@ -134,11 +134,11 @@ struct Basis {
 }
 
 impl Basis {
-    fn of(database: &Database, plan: &Plan) -> Self {
+    fn of(app: &App, database: &Database, plan: &Plan) -> Self {
         let spared = plan.decisions.iter().map(|decision| &decision.job);
         Self {
             database: database.id,
-            policy: Policy::of(&database.settings),
+            policy: Policy::of(&database.settings, &app.limits),
             last_run: database.history.last_run.clone(),
             spared: spared.filter(|job| plan.spared.contains(&job.id)).cloned().collect(),
         }
@@ -146,7 +146,9 @@ impl Basis {
 
     async fn still_holds(&self, app: &App) -> Result<bool> {
         let Some(database) = app.catalog.database(self.database).await? else { return Ok(false) };
-        if Policy::of(&database.settings) != self.policy || database.history.last_run != self.last_run {
+        if Policy::of(&database.settings, &app.limits) != self.policy
+            || database.history.last_run != self.last_run
+        {
             return Ok(false);
         }
         for spared in &self.spared {

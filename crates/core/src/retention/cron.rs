@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Outcome, apply};
-use crate::Result;
+use super::{Outcome, apply, records};
 use crate::app::App;
 use crate::model::{Database, DatabaseId};
 use crate::ports::Event;
 use crate::schedule::Schedule;
 use crate::tick::Ticked;
+use crate::{Error, Result};
 
 /// A slot's claim is forgotten this long after the next slot, when nobody asks for it any more.
 const CLAIM_OUTLIVES: SignedDuration = SignedDuration::from_hours(24);
@@ -85,11 +85,14 @@ pub async fn tick(app: &App) -> Result<Ticked> {
 
 /// Answers how many were removed, or go as soon as their readers have ended.
 async fn retire(app: &App, id: DatabaseId) -> Result<usize> {
-    match apply(app, id, None).await {
-        Ok(applied) => {
-            let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
-            Ok(applied.fates.iter().filter(|fate| !failed(&fate.outcome)).count())
-        }
+    let retire = async {
+        let applied = apply(app, id, None).await?;
+        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
+        let removed = applied.fates.iter().filter(|fate| !failed(&fate.outcome)).count();
+        Ok::<_, Error>(removed + records::forget_old(app, id).await?)
+    };
+    match retire.await {
+        Ok(removed) => Ok(removed),
         Err(e) => {
             let told = e.within(&format!("retention of database {id}"));
             app.events.publish(Event::TickFailed(told)).await.map(|()| 0)

@@ -3,7 +3,8 @@
 //! [`plan()`] is pure and says for each backup what becomes of it and why. [`show`] makes a database's plan
 //! from the catalog, [`apply`] makes it anew and carries it out, one backup at a time, through the same
 //! crash-safe deletion as everybody's; `after_backup` does so after each backup and [`tick`] by a schedule
-//! of its own ([`Cron`]). Records of runs that made no backup are cleared away on the same occasions.
+//! of its own ([`Cron`]). Records of runs that made no backup are cleared away on the same occasions, and
+//! by the schedule those of restores and test restores.
 //!
 //! Nothing is remembered between runs: what a run could not do, the next one plans again.
 
@@ -11,6 +12,9 @@ mod applying;
 mod cron;
 pub(crate) mod heirs;
 mod plan;
+mod records;
+
+use std::collections::HashSet;
 
 use jiff::SignedDuration;
 
@@ -18,8 +22,8 @@ pub use self::applying::{Applied, Fate, Outcome, apply};
 pub use self::cron::{Cron, tick};
 pub use self::plan::{Action, Decision, Frozen, LEAST_RECORD_DAYS, Plan, Policy, RECORD_DAYS, Reason, plan};
 use crate::app::App;
-use crate::model::{BackupKind, Database, DatabaseId, Job, Outline, Status};
-use crate::ports::{Cursor, Event};
+use crate::model::{BackupKind, Database, DatabaseId, Job, JobId, Outline, Restoration, Status};
+use crate::ports::{Cursor, Event, JobFilter};
 use crate::{ErrorKind, Result};
 
 /// How many outlines are read at once.
@@ -29,7 +33,35 @@ const LONGEST_AFTER_BACKUP: SignedDuration = SignedDuration::from_secs(10);
 
 /// What would become of each of a database's backups now.
 pub async fn show(app: &App, database: &Database) -> Result<Plan> {
-    Ok(plan(&Policy::of(&database.settings), outlines(app, database.id).await?, app.now()))
+    let policy = Policy::of(&database.settings, &app.limits);
+    let mut outlines = outlines(app, database.id).await?;
+    let first = plan(&policy, outlines.clone(), app.now());
+    if first.removals().all(|decision| !decision.job.stored) {
+        return Ok(first);
+    }
+    let needed = needed(app).await?;
+    for outline in &mut outlines {
+        outline.needed = needed.contains(&outline.id);
+    }
+    Ok(plan(&policy, outlines, app.now()))
+}
+
+/// The backups that restores name which have not ended: those that they load and those that undo them. A
+/// backup may be restored into another database, so all restores are asked.
+async fn needed(app: &App) -> Result<HashSet<JobId>> {
+    let mut needed = HashSet::new();
+    for status in [Status::Queued, Status::Running] {
+        let filter = JobFilter { status: Some(status), ..JobFilter::default() };
+        let mut after = None;
+        loop {
+            let page = app.catalog.jobs(&filter, after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(Cursor::after(last));
+            needed
+                .extend(page.iter().filter_map(|job| job.restoration().ok()).flat_map(Restoration::backups));
+        }
+    }
+    Ok(needed)
 }
 
 /// All of a database's jobs in outline, newest first.

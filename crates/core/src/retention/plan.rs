@@ -4,9 +4,13 @@
 //! Scheduled backups are removed when they are older than `retention_days` **or** beyond the newest
 //! `max_backups`. A day is 24 hours; exactly N days old is within the rule.
 //!
-//! # What stands above the rule (promise 3)
+//! Safety backups have a rule of their own: they are removed when their restore has been confirmed, or when
+//! they are older than `safety_days`.
+//!
+//! # What stands above the rules (promise 3)
 //! - The newest good backup of the database stays, of whatever kind, and so does the newest verified one.
 //! - Only good backups count; a run that failed pushes nothing out.
+//! - A backup that a restore still needs which has not ended is left alone.
 //! - While the database is disabled, or its last run failed, no backup is removed.
 //! - A backup whose time has not come yet (the clock was ahead when it was made) is left alone, and
 //!   neither counts nor stands for the newest good one: else it would have every later backup removed.
@@ -16,6 +20,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::limits::Limits;
 use crate::model::{BackupKind, JobId, Outline, Settings, Status};
 
 /// How long records of runs that made no backup stay when nobody limits backups by age, in days.
@@ -30,15 +35,17 @@ pub struct Policy {
     pub retention_days: Option<u32>,
     /// Scheduled backups beyond the newest this many are removed; none: no limit.
     pub max_backups: Option<u32>,
+    /// Safety backups older than this many days are removed, and those whose restore was confirmed.
+    pub safety_days: u32,
     /// Whether the database is enabled.
     pub enabled: bool,
 }
 
 impl Policy {
-    /// The policy in a database's settings.
-    pub fn of(settings: &Settings) -> Self {
+    /// The policy in a database's settings and in what the installation allows.
+    pub fn of(settings: &Settings, limits: &Limits) -> Self {
         let Settings { retention_days, max_backups, enabled, .. } = *settings;
-        Self { retention_days, max_backups, enabled }
+        Self { retention_days, max_backups, safety_days: limits.safety_days, enabled }
     }
 }
 
@@ -89,11 +96,19 @@ pub enum Reason {
     Older(u32),
     /// Beyond the newest so many.
     Beyond(u32),
+    /// A safety backup whose restore was confirmed.
+    Confirmed,
+    /// A safety backup that is older than so many days.
+    SafetyOlder(u32),
+    /// A safety backup that undoes a restore.
+    Undoes,
+    /// A restore that has not ended needs it.
+    Needed,
     /// The newest good backup of the database.
     NewestGood,
     /// The newest backup whose restored copy was found equal.
     NewestVerified,
-    /// The rule is for scheduled backups, and it is of this kind.
+    /// No rule is for backups of this kind.
     OfKind(BackupKind),
     /// The rule would remove it, and nothing is removed now.
     Frozen(Frozen),
@@ -122,6 +137,11 @@ impl fmt::Display for Reason {
             Self::Older(days) => write!(f, "older than {days} days"),
             Self::Beyond(1) => f.write_str("beyond the newest one"),
             Self::Beyond(most) => write!(f, "beyond the newest {most}"),
+            Self::Confirmed => f.write_str("its restore was confirmed"),
+            Self::SafetyOlder(1) => f.write_str("a safety backup older than 1 day"),
+            Self::SafetyOlder(days) => write!(f, "a safety backup older than {days} days"),
+            Self::Undoes => f.write_str("it undoes a restore"),
+            Self::Needed => f.write_str("a restore that has not ended needs it"),
             Self::NewestGood => f.write_str("the newest good backup"),
             Self::NewestVerified => f.write_str("the newest verified backup"),
             Self::OfKind(kind) => write!(f, "{}: kept", kind.as_str()),
@@ -234,14 +254,17 @@ impl<'a> Facts<'a> {
         if self.newest_verified == Some(job.id) {
             return (Action::Keep, Reason::NewestVerified);
         }
-        if job.kind != BackupKind::Scheduled {
-            return (Action::Keep, Reason::OfKind(job.kind));
-        }
+        let (against, kept) = match job.kind {
+            BackupKind::Scheduled => (self.against_the_rule(job), Reason::WithinRule),
+            BackupKind::Safety => (self.against_the_safety_rule(job), Reason::Undoes),
+            BackupKind::Manual | BackupKind::Uploaded => return (Action::Keep, Reason::OfKind(job.kind)),
+        };
         if job.created_at > self.now {
             return (Action::Keep, Reason::InFuture);
         }
-        match (self.against_the_rule(job), self.frozen) {
-            (None, _) => (Action::Keep, Reason::WithinRule),
+        match (against, self.frozen) {
+            (None, _) => (Action::Keep, kept),
+            (Some(_), _) if job.needed => (Action::Locked, Reason::Needed),
             (Some(_), Some(frozen)) => (Action::Keep, Reason::Frozen(frozen)),
             (Some(reason), None) => removal(job, reason),
         }
@@ -254,6 +277,12 @@ impl<'a> Facts<'a> {
         old.map(Reason::Older).or(beyond.map(Reason::Beyond))
     }
 
+    fn against_the_safety_rule(&self, job: &Outline) -> Option<Reason> {
+        let days = self.policy.safety_days;
+        let old = self.is_older(job, days).then_some(Reason::SafetyOlder(days));
+        if job.pinned { old } else { Some(Reason::Confirmed) }
+    }
+
     /// Records pile up while runs fail, so they are not frozen by a failure; the failed run itself stays.
     fn judge_record(&self, job: &Outline) -> (Action, Reason) {
         let days = self.policy.retention_days.unwrap_or(RECORD_DAYS).max(LEAST_RECORD_DAYS);
@@ -263,7 +292,7 @@ impl<'a> Facts<'a> {
         if self.newest_record == Some(job.id) {
             return (Action::Keep, Reason::NewestRecord);
         }
-        if !matches!(job.kind, BackupKind::Scheduled | BackupKind::Manual) {
+        if job.kind == BackupKind::Uploaded {
             return (Action::Keep, Reason::OfKind(job.kind));
         }
         match self.frozen {

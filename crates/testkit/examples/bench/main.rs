@@ -4,7 +4,7 @@
 //!
 //! - `BENCH_MB`: the size of the database's dump in MB (1000).
 //! - `BENCH_ROUNDS`: how often each command line and backup runs; the quickest counts (3).
-//! - `BENCH_ONLY`: some of `postgres,memory,stages,mariadb,idle,catalog`, else all.
+//! - `BENCH_ONLY`: some of `postgres,memory,stages,restore,mariadb,idle,catalog`, else all.
 //! - `BENCH_DATABASES`, `BENCH_BACKUPS`: the rows of the catalog (100000 and 1000000).
 #![allow(
     clippy::unwrap_used,
@@ -25,6 +25,7 @@ mod mariadb;
 mod memory;
 mod postgres;
 mod report;
+mod restore;
 mod stages;
 
 use respaldo_testkit::postgres::{PgVersion, Postgres};
@@ -32,7 +33,7 @@ use respaldo_testkit::postgres::{PgVersion, Postgres};
 use self::mariadb::Mariadb;
 use self::report::Aims;
 
-const SECTIONS: [&str; 6] = ["postgres", "memory", "stages", "mariadb", "idle", "catalog"];
+const SECTIONS: [&str; 7] = ["postgres", "memory", "stages", "restore", "mariadb", "idle", "catalog"];
 
 fn main() {
     if backup::is_child() {
@@ -44,10 +45,10 @@ fn main() {
     let rounds = usize::try_from(number("BENCH_ROUNDS", 3)).unwrap().max(1);
     let mut aims = Aims::new();
     machine::print();
-    if SECTIONS[..3].iter().any(|section| wants(section)) {
+    if SECTIONS[..4].iter().any(|section| wants(section)) {
         measure_postgres(&wants, megabytes, rounds, &mut aims);
     }
-    if SECTIONS[3..5].iter().any(|section| wants(section)) {
+    if SECTIONS[3..6].iter().any(|section| wants(section)) {
         measure_mariadb(&wants, megabytes, rounds, &mut aims);
     }
     if wants("catalog") {
@@ -62,6 +63,9 @@ fn measure_postgres(wants: &impl Fn(&str) -> bool, megabytes: u64, rounds: usize
     postgres::fill(&server, "bench", megabytes);
     if wants("postgres") {
         postgres::compare(&server, "bench", rounds, aims);
+    }
+    if wants("restore") {
+        restore::compare(&server, "bench", &postgres::RESTORES, rounds, aims);
     }
     if wants("memory") || wants("stages") {
         postgres::fill(&server, "tenth", (megabytes / 10).max(1));
@@ -83,9 +87,14 @@ fn measure_postgres(wants: &impl Fn(&str) -> bool, megabytes: u64, rounds: usize
 fn measure_mariadb(wants: &impl Fn(&str) -> bool, megabytes: u64, rounds: usize, aims: &mut Aims) {
     let server = Mariadb::start(megabytes);
     println!("\nServer: MariaDB {}.", server.version());
-    if wants("mariadb") {
+    if wants("mariadb") || wants("restore") {
         server.fill("bench", megabytes);
+    }
+    if wants("mariadb") {
         server.compare("bench", rounds, aims);
+    }
+    if wants("restore") {
+        restore::compare(&server, "bench", &mariadb::RESTORES, rounds, aims);
     }
     if wants("idle") {
         server.fill("small", 1);

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::compare::{Comparison, Run, Server};
 use crate::machine::Cpu;
 use crate::report::Aims;
+use crate::restore::Case;
 
 /// What is compared, in the order in which a round runs it.
 const RUNS: [Run; 4] = [Run::Bare, Run::Ours("zstd"), Run::Into("gzip -6"), Run::Ours("gzip")];
@@ -26,6 +27,16 @@ const DUMP: &str = "mariadb-dump --defaults-file=$OPTIONS --single-transaction -
 /// Rows of each table for a dump of one MB.
 const ROWS: [(&str, u64); 5] =
     [("people", 600), ("orders", 2_000), ("messages", 680), ("events", 900), ("pictures", 45)];
+
+/// How dumps are put back by hand.
+pub const RESTORES: [Case; 1] = [Case {
+    name: r"`gunzip \| mariadb`",
+    format: "plain",
+    dump: "$DUMP | gzip -6 > dump",
+    create: "$MARIADB -e \"CREATE DATABASE $NEW\"",
+    load: "gunzip -c < dump | $MARIADB $NEW",
+    drop: "$MARIADB -e \"DROP DATABASE $NEW\"",
+}];
 
 /// A server, and the option file by which its tools log in.
 pub struct Mariadb {
@@ -105,6 +116,7 @@ impl Server for Mariadb {
         bash.args(["-euo", "pipefail", "-c", line]);
         bash.env("PATH", format!("{}:/usr/bin:/bin", self.server.bin_dir().display()));
         bash.env("DUMP", format!("{dump} {database}"));
+        bash.env("MARIADB", format!("mariadb --defaults-file={}", options.display()));
         bash
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::compare::{Comparison, Run, Server};
 use crate::machine::Cpu;
 use crate::report::Aims;
+use crate::restore::Case;
 
 /// What is compared, in the order in which a round runs it.
 const RUNS: [Run; 6] = [
@@ -19,6 +20,26 @@ const RUNS: [Run; 6] = [
     Run::Ours("none"),
     Run::Into("gzip -6"),
     Run::Ours("gzip"),
+];
+
+/// How dumps are put back by hand.
+pub const RESTORES: [Case; 2] = [
+    Case {
+        name: r"`gunzip \| psql`",
+        format: "plain",
+        dump: "$DUMP | gzip -6 > dump",
+        create: "psql -qXc \"CREATE DATABASE $NEW\"",
+        load: "gunzip -c < dump | PGDATABASE=$NEW psql -qX -v ON_ERROR_STOP=1 > /dev/null",
+        drop: "psql -qXc \"DROP DATABASE $NEW\"",
+    },
+    Case {
+        name: "`pg_restore`",
+        format: "custom",
+        dump: "$DUMP --format=custom > dump",
+        create: "psql -qXc \"CREATE DATABASE $NEW\"",
+        load: "pg_restore --exit-on-error --dbname=$NEW dump",
+        drop: "psql -qXc \"DROP DATABASE $NEW\"",
+    },
 ];
 
 impl Server for Postgres {

@@ -34,7 +34,7 @@ pub(crate) struct Damaged {
 
 impl Damaged {
     pub(crate) async fn new() -> Self {
-        Self::of(TestApp::new()).await
+        Box::pin(Self::of(TestApp::new())).await
     }
 
     pub(crate) async fn of(test: TestApp) -> Self {
@@ -81,13 +81,13 @@ impl Damaged {
 
     /// Asks for a restore.
     pub(crate) async fn request(&self, request: &Request) -> Job {
-        restore::request(&self.test.app, request, self.id()).await.unwrap()
+        Box::pin(restore::request(&self.test.app, request, self.id())).await.unwrap()
     }
 
     /// Restores, and answers the record when it has ended.
     pub(crate) async fn restore(&self, request: &Request) -> Job {
         let job = self.request(request).await;
-        self.test.run_to_end(job.id).await
+        Box::pin(self.test.run_to_end(job.id)).await
     }
 }
 

@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
+use jiff::SignedDuration;
 use respaldo_core::model::{BackupKind, RestoreMode, Status};
 use respaldo_core::restore::{self, Wanted};
+use respaldo_core::retention::{self, Cron};
+use respaldo_core::schedule::Schedule;
 use respaldo_core::{ErrorKind, backup};
+use respaldo_testkit::app::TestApp;
 use respaldo_testkit::sqlite;
 
 use crate::support::{Damaged, request_of};
@@ -189,4 +193,18 @@ async fn a_backup_that_is_being_restored_is_not_deleted_under_it() {
     assert_eq!(restored.restoration().unwrap().options.mode, RestoreMode::Swap);
     // Nobody reads it any more, so it goes at once.
     assert!(backup::delete(&damaged.test.app, damaged.backup.id).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_record_of_a_restore_is_forgotten_after_ninety_days() {
+    let hourly = Cron::new(Schedule::parse("@hourly", None).unwrap());
+    let damaged = Damaged::of(TestApp::with(|limits| limits.retention = Some(hourly))).await;
+    let restored = damaged.restore(&request_of(damaged.backup.id)).await;
+    let test = &damaged.test;
+    for (days, there) in [(89, true), (2, false)] {
+        test.clock.advance(SignedDuration::from_hours(24 * days));
+        retention::tick(&test.app).await.unwrap();
+        assert_eq!(test.catalog.job(restored.id).await.unwrap().is_some(), there, "{days} days later");
+    }
+    test.assert_promises().await;
 }

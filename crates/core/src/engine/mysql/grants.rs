@@ -29,6 +29,49 @@ pub(super) fn shows_routines(grants: &[String], database: &str) -> bool {
         })
 }
 
+/// Whether the user has this privilege on the whole database.
+pub(super) fn holds(grants: &[String], database: &str, privilege: &str) -> bool {
+    has(grants, database, |granted| granted == privilege)
+}
+
+/// Whether the user has one of these privileges on everything.
+pub(super) fn holds_everywhere(grants: &[String], privileges: &[&str]) -> bool {
+    grants.iter().filter_map(|line| read(line)).any(|(granted, object)| {
+        object == "*.*"
+            && listed(granted, |name| name.starts_with("ALL PRIVILEGES") || privileges.contains(&name))
+    })
+}
+
+/// Whether the user may pass on what it has on this database.
+pub(super) fn may_grant(grants: &[String], database: &str) -> bool {
+    let passes_on = |line: &&String| line.ends_with("WITH GRANT OPTION");
+    let objects = grants.iter().filter(passes_on).filter_map(|line| read(line));
+    objects.map(|(_, object)| object).any(|object| applies(object, database))
+}
+
+/// Whether a role was granted, whose privileges are not listed.
+pub(super) fn has_roles(grants: &[String]) -> bool {
+    grants.iter().any(|line| line.starts_with("GRANT ") && read(line).is_none())
+}
+
+/// Whether the user has nothing beyond these databases.
+pub(super) fn only_on(grants: &[String], databases: &[&str]) -> bool {
+    let nothing = |privileges: &str| privileges.trim() == "USAGE";
+    let exactly = |object: &str, database: &str| {
+        // Clients print a backslash as two.
+        let object = object.replace("\\\\", "\\");
+        let literal = object.replace("\\_", "").replace("\\%", "");
+        !literal.contains(['_', '%'])
+            && object.replace("\\_", "_").replace("\\%", "%")
+                == format!("`{}`.*", database.replace('`', "``"))
+    };
+    !has_roles(grants)
+        && grants.iter().filter_map(|line| read(line)).all(|(privileges, object)| {
+            object == "*.*" && nothing(privileges)
+                || databases.iter().any(|database| exactly(object, database))
+        })
+}
+
 fn has(grants: &[String], database: &str, wanted: impl Fn(&str) -> bool) -> bool {
     let granted = |everywhere: bool| {
         grants.iter().filter_map(|line| read(line)).any(|(privileges, object)| {
@@ -137,6 +180,22 @@ mod tests {
         let mut again = lines("TRIGGER ON `shop`.*").to_vec();
         again.push("GRANT TRIGGER ON `shop`.* TO `u`@`%`".to_owned());
         assert!(check(&again, "shop").is_ok());
+    }
+
+    #[test]
+    fn only_a_grant_that_is_no_pattern_keeps_a_user_to_its_database() {
+        let only = |grant: &str| {
+            let lines = ["GRANT USAGE ON *.* TO `u`@`%`".to_owned(), grant.to_owned()];
+            only_on(&lines, &["my_shop", "aside"])
+        };
+        assert!(only("GRANT ALL PRIVILEGES ON `my\\\\_shop`.* TO `u`@`%`"));
+        assert!(only("GRANT ALL PRIVILEGES ON `aside`.* TO `u`@`%`"));
+        for wider in
+            ["`my_shop`.*", "`my%`.*", "*.*", "`other`.*", "`other`.`t`", "`my\\\\_shop`.`t` , `x`.*"]
+        {
+            assert!(!only(&format!("GRANT SELECT ON {wider} TO `u`@`%`")), "{wider}");
+        }
+        assert!(!only("GRANT `role` TO `u`@`%`"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod explain;
 mod grants;
 mod lexer;
 mod observer;
+mod restore;
 mod rows;
 mod server;
 mod tools;
@@ -35,9 +36,9 @@ use super::process;
 use super::sink::RawSink;
 use super::source::Source;
 use super::wording::{grouped, one_line};
-use super::{Engine, Probe};
+use super::{DumpFacts, Engine, Probe, Restorer};
 use crate::limits::Limits;
-use crate::model::{DumpFormat, Settings};
+use crate::model::{DumpFormat, EngineKind, Settings};
 use crate::{Error, Result};
 
 const OPTIONS: [&str; 12] = [
@@ -114,6 +115,10 @@ impl Engine for Mysql {
         Ok(observed)
     }
 
+    fn restorer(&self) -> Option<&dyn Restorer> {
+        Some(self)
+    }
+
     fn observer(&self, _format: DumpFormat) -> Box<dyn Observer> {
         Box::new(DumpObserver::new())
     }
@@ -180,6 +185,18 @@ fn tell_longest(source: &Source, server: &Server, longest: u64) {
             grouped(server.max_packet)
         ));
     }
+}
+
+/// The family and the version of the server that a dump comes from. The version tells, where it is known:
+/// people register either as either.
+fn server_of(dump: &DumpFacts) -> (Family, Option<&str>) {
+    let version = dump.server_version.as_deref();
+    let family = match (version, dump.engine) {
+        (Some(version), _) => Family::told_by(&[version]),
+        (None, EngineKind::Mariadb) => Family::Mariadb,
+        (None, _) => Family::Mysql,
+    };
+    (family, version)
 }
 
 /// Some of the names, and how many there are.

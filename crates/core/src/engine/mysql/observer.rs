@@ -173,6 +173,11 @@ fn setting(head: &[u8]) -> Option<&[u8]> {
     code.strip_prefix(b"SET ")
 }
 
+/// In which quotes a backslash escapes after this statement; none where it does not change that.
+pub(super) fn escapes_set_by(head: &[u8]) -> Option<Escapes> {
+    setting(head).and_then(escapes_after)
+}
+
 /// In which quotes a backslash escapes after this setting; none where it is not about that.
 ///
 /// Only a mode that is spelled out changes it. One that is given back is the dump's own, in which a

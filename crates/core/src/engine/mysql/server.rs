@@ -56,14 +56,8 @@ pub(super) struct Server {
 
 /// Asks with a client of the family that the database was registered as, or else with the other.
 pub(super) async fn ask(source: &Source) -> Result<Server> {
-    let family = registered_family(source);
-    let mut clients = tools::installed(source, ASKERS).await;
-    clients.sort_by_key(|client| (client.family != family, std::cmp::Reverse(client.series)));
-    let Some(first) = clients.first() else {
-        let error =
-            Error::new(ErrorKind::Tool, "look for a client", "neither mariadb nor mysql is installed");
-        return Err(error.with_mend(family.install()));
-    };
+    let clients = askers(source).await?;
+    let first = &clients[0];
     let other = clients.iter().find(|client| client.family != first.family);
     let server = match (ask_with(source, first).await, other) {
         // An old or foreign client may lack what this account's password is checked with.
@@ -72,6 +66,20 @@ pub(super) async fn ask(source: &Source) -> Result<Server> {
     };
     check(source, &server)?;
     Ok(server)
+}
+
+/// The installed clients, never none: those of the family that the database was registered as come first,
+/// and the newest of a family.
+pub(super) async fn askers(source: &Source) -> Result<Vec<Client>> {
+    let family = registered_family(source);
+    let mut clients = tools::installed(source, ASKERS).await;
+    clients.sort_by_key(|client| (client.family != family, std::cmp::Reverse(client.series)));
+    if clients.is_empty() {
+        let error =
+            Error::new(ErrorKind::Tool, "look for a client", "neither mariadb nor mysql is installed");
+        return Err(error.with_mend(family.install()));
+    }
+    Ok(clients)
 }
 
 /// The family by the word that the database was registered with.
@@ -105,12 +113,18 @@ fn refused(ended: &Ended) -> Error {
 }
 
 fn check(source: &Source, server: &Server) -> Result<()> {
-    if connect::must_encrypt(&source.settings) && !server.encrypted {
-        return Err(Error::new(ErrorKind::Config, "connect", "the server did not encrypt the connection")
-            .with_field("tls")
-            .with_mend("set up TLS on the server, or set tls to preferred or disabled"));
-    }
+    check_encryption(source, server.encrypted)?;
     grants::check(&server.grants, &source.settings.database_name)
+}
+
+/// Refuses a connection in clear where the settings forbid one.
+pub(super) fn check_encryption(source: &Source, encrypted: bool) -> Result<()> {
+    if encrypted || !connect::must_encrypt(&source.settings) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Config, "connect", "the server did not encrypt the connection")
+        .with_field("tls")
+        .with_mend("set up TLS on the server, or set tls to preferred or disabled"))
 }
 
 /// Reads rows of fields with tabs between.
@@ -133,10 +147,9 @@ fn read(answer: &str) -> Option<Server> {
     }
     let mut fields = server?.split('\t');
     let (version, comment) = (fields.next()?, fields.next()?);
-    let is_mariadb = [version, comment].iter().any(|text| text.to_ascii_lowercase().contains("mariadb"));
     Some(Server {
         version: version.to_owned(),
-        family: if is_mariadb { Family::Mariadb } else { Family::Mysql },
+        family: Family::told_by(&[version, comment]),
         series: tools::series(version)?,
         size_bytes,
         max_packet: fields.next()?.parse().ok()?,

@@ -53,6 +53,20 @@ impl Family {
         }
     }
 
+    /// Whose it is by what a server or a dump tells of itself.
+    pub(super) fn told_by(texts: &[&str]) -> Self {
+        let named = texts.iter().any(|text| text.to_ascii_lowercase().contains("mariadb"));
+        if named { Self::Mariadb } else { Self::Mysql }
+    }
+
+    /// Its client, as it is called today.
+    pub(super) fn client(self) -> &'static str {
+        match self {
+            Self::Mysql => "mysql",
+            Self::Mariadb => "mariadb",
+        }
+    }
+
     fn dumper(self) -> &'static str {
         match self {
             Self::Mysql => "mysqldump",

@@ -24,6 +24,7 @@ const TRUSTED: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// A source's address and its password file.
+#[derive(Clone)]
 pub(super) struct Connection {
     variables: Vec<(&'static str, String)>,
     home: PathBuf,
@@ -56,6 +57,19 @@ impl Connection {
             variables.push(("PGPASSFILE", path.display().to_string()));
         }
         Ok(Self { variables, home: source.staging.clone() })
+    }
+
+    /// The same, to another database of that server.
+    pub(super) fn at(&self, database: &str) -> Self {
+        let mut other = self.clone();
+        other.set("PGDATABASE", database);
+        other
+    }
+
+    /// Sets one of libpq's variables. Never a secret.
+    pub(super) fn set(&mut self, name: &'static str, value: &str) {
+        self.variables.retain(|(known, _)| *known != name);
+        self.variables.push((name, value.to_owned()));
     }
 
     /// A tool that will connect there.

@@ -19,6 +19,8 @@ const CUSTOM: u8 = 1;
 /// So much of an entry's text is kept where it matters.
 const KEPT: usize = 4096;
 const COPY: &[u8] = b"COPY ";
+/// No entry's number has more digits.
+const NUMBER: usize = 20;
 
 /// An entry of the table of contents whose data follow.
 #[derive(Debug, Clone)]
@@ -58,6 +60,23 @@ pub(super) struct Contents {
     pub(super) standard_strings: bool,
     /// The entries whose data are still to come, by the number that their block will bear.
     pub(super) awaited: BTreeMap<i64, Entry>,
+    /// Every entry, where somebody asked for them.
+    listed: Option<Vec<Listed>>,
+}
+
+/// An entry of the table of contents, with or without data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// The number by which the archive's tools know it.
+    pub(super) id: i64,
+    /// What it makes: `TABLE`, `FK CONSTRAINT`, `TABLE DATA`.
+    pub(super) kind: String,
+    /// Its name; with its table's in front where it lives in one.
+    pub(super) tag: String,
+    /// The schema it lies in; empty: none.
+    pub(super) schema: String,
+    /// The numbers of the entries that it needs.
+    pub(super) needs: Vec<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,9 +165,20 @@ struct Draft {
     description: Text,
     copy: Text,
     namespace: Text,
+    needs: Vec<i64>,
 }
 
 impl Contents {
+    /// One that keeps every entry.
+    pub(super) fn listing() -> Self {
+        Self { listed: Some(Vec::new()), ..Self::new() }
+    }
+
+    /// The entries that were read so far.
+    pub(super) fn listed(self) -> Vec<Listed> {
+        self.listed.unwrap_or_default()
+    }
+
     pub(super) fn new() -> Self {
         Self {
             stage: Stage::Preamble,
@@ -164,6 +194,7 @@ impl Contents {
             tool_version: None,
             standard_strings: true,
             awaited: BTreeMap::new(),
+            listed: None,
         }
     }
 
@@ -285,7 +316,10 @@ impl Contents {
 
     /// One of the entries that this one depends on; the list ends with a null.
     fn dependency(&mut self, scanner: &mut Scanner, input: &mut &[u8]) -> Result<bool> {
-        let Some(text) = scanner.text(input, 0)? else { return Ok(false) };
+        let kept = if self.listed.is_some() { NUMBER } else { 0 };
+        let Some(text) = scanner.text(input, kept)? else { return Ok(false) };
+        let number = std::str::from_utf8(text.bytes()).ok().and_then(|digits| digits.parse::<i64>().ok());
+        self.draft.needs.extend(number);
         self.field += usize::from(text.0.is_none());
         Ok(true)
     }
@@ -299,6 +333,9 @@ impl Contents {
         if draft.has_data && self.awaited.insert(draft.id, draft.entry(offset)?).is_some() {
             return Err(invalid("two entries of the archive have the same number"));
         }
+        if let Some(listed) = &mut self.listed {
+            listed.push(draft.listed());
+        }
         self.field = 0;
         self.counted += 1;
         if self.counted == self.expected {
@@ -309,6 +346,12 @@ impl Contents {
 }
 
 impl Draft {
+    fn listed(self) -> Listed {
+        let [kind, tag, schema] =
+            [&self.description, &self.tag, &self.namespace].map(|text| readable(text.bytes()));
+        Listed { id: self.id, kind, tag, schema, needs: self.needs }
+    }
+
     fn entry(&self, offset: Offset) -> Result<Entry> {
         let schema = self.namespace.0.as_deref().filter(|name| !name.is_empty()).map(quoted);
         let (kind, name) = if self.description.bytes() == b"BLOBS" {

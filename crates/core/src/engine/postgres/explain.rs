@@ -41,12 +41,12 @@ const KNOWN: [(&str, ErrorKind, &str); 25] = [
     ("certificate verify failed", ErrorKind::Denied, "check the server's certificate, or the tls mode"),
 ];
 
+/// What stands in the line that tells why a tool failed.
+const TROUBLE: [&str; 3] = ["FATAL", "error:", "ERROR:"];
+
 /// Explains the end of a tool that failed.
 pub(super) fn ended(operation: &str, ended: &Ended) -> Error {
-    let said = &ended.stderr;
-    let line = said.lines().find(|line| line.contains("FATAL") || line.contains("error:"));
-    let line = line.or_else(|| said.lines().last()).unwrap_or("it said nothing");
-    let message = format!("{} ({})", line.trim(), ended.status);
+    let (said, message) = (&ended.stderr, message(ended));
     if is_missing_database(said) {
         return Error::new(ErrorKind::NotFound, operation, message).with_mend("check database_name");
     }
@@ -57,6 +57,14 @@ pub(super) fn ended(operation: &str, ended: &Ended) -> Error {
     }
     // A tool that was killed, or failed for a reason nobody foresaw, may do better next time.
     Error::new(ErrorKind::Internal, operation, message).with_retryable(true)
+}
+
+/// What it said, in one line, and how it ended.
+pub(super) fn message(ended: &Ended) -> String {
+    let said = &ended.stderr;
+    let line = said.lines().find(|line| TROUBLE.iter().any(|word| line.contains(word)));
+    let line = line.or_else(|| said.lines().last()).unwrap_or("it said nothing");
+    format!("{} ({})", line.trim(), ended.status)
 }
 
 /// `database "x" does not exist`; older tools name the database also before other reasons.

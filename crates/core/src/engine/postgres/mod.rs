@@ -12,6 +12,7 @@ mod large_object;
 mod lexer;
 mod name;
 mod plain;
+mod restore;
 mod rows;
 mod scanner;
 mod statement;
@@ -25,12 +26,13 @@ use self::connect::{CONNECT_TIMEOUT, Connection};
 pub use self::custom::CustomObserver;
 pub use self::name::LARGE_OBJECTS;
 pub use self::plain::PlainObserver;
+pub use self::restore::MISSING_EXTENSION;
 use super::observe::{Observed, Observer};
 use super::process;
 use super::sink::RawSink;
 use super::source::Source;
 use super::toolbox::Tool;
-use super::{Engine, Probe};
+use super::{Engine, Probe, Restorer};
 use crate::limits::Limits;
 use crate::model::{DumpFormat, Settings};
 use crate::{Error, ErrorKind, Result};
@@ -79,6 +81,10 @@ impl Engine for Postgres {
         let child = invocation.start(source.login.redactor(), Some(source.log.clone()))?;
         let observer = self.observer(source.settings.format);
         process::stream(child, observer, sink, |ended| explain::ended("pg_dump", &ended)).await
+    }
+
+    fn restorer(&self) -> Option<&dyn Restorer> {
+        Some(self)
     }
 
     fn observer(&self, format: DumpFormat) -> Box<dyn Observer> {
@@ -133,21 +139,25 @@ fn parse_server(answer: &str) -> Option<Server> {
     Some(Server { version: fields.next()?.to_owned(), major: number / 10_000, size_bytes })
 }
 
-/// The smallest installed major that is not older than the server.
 async fn choose_tool(source: &Source, server_major: u32) -> Result<Tool> {
-    let tools = installed(source, "pg_dump").await;
+    smallest(source, "pg_dump", server_major).await
+}
+
+/// The smallest installed major of a tool that is not older than this one.
+async fn smallest(source: &Source, name: &str, least: u32) -> Result<Tool> {
+    let tools = installed(source, name).await;
     if tools.is_empty() {
-        return Err(missing("pg_dump"));
+        return Err(missing(name));
     }
     let newest = tools.iter().map(|tool| tool.major).max().unwrap_or_default();
-    let fit = tools.into_iter().filter(|tool| tool.major >= server_major).min_by_key(|tool| tool.major);
+    let fit = tools.into_iter().filter(|tool| tool.major >= least).min_by_key(|tool| tool.major);
     fit.ok_or_else(|| {
         Error::new(
             ErrorKind::Tool,
-            "choose pg_dump",
-            format!("the server is PostgreSQL {server_major} and the newest pg_dump here is {newest}"),
+            format!("choose {name}"),
+            format!("it takes one of PostgreSQL {least} and the newest {name} here is {newest}"),
         )
-        .with_mend(format!("apt-get install postgresql-client-{server_major}"))
+        .with_mend(format!("apt-get install postgresql-client-{least}"))
     })
 }
 
