@@ -54,7 +54,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 }
 
 /// [`command`] as the unprivileged user, where this process is root.
-pub(crate) fn unprivileged(program: impl AsRef<OsStr>) -> Command {
+pub fn unprivileged(program: impl AsRef<OsStr>) -> Command {
     let mut command = command(program);
     if is_root() {
         command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);

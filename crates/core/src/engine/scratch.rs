@@ -27,7 +27,7 @@ use crate::seal::Compression;
 use crate::{Error, ErrorKind, Result};
 
 /// How long a server may take to answer for the first time.
-const LONGEST_START: Duration = Duration::from_secs(120);
+const LONGEST_START: Duration = Duration::from_mins(2);
 /// How long it may take to stop before it is killed.
 const LONGEST_STOP: Duration = Duration::from_secs(8);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);

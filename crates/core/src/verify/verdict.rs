@@ -173,6 +173,8 @@ fn gives_way(known: &Verification, verdict: &Verification, now: Timestamp) -> bo
 
 #[cfg(test)]
 mod tests {
+    use VerificationStatus::{Failed, NotVerified, Ok};
+
     use super::*;
 
     fn ending(kind: ErrorKind, message: &str, alive: bool) -> Option<VerificationStatus> {
@@ -227,7 +229,6 @@ mod tests {
             duration_ms: None,
             at: at(second),
         };
-        use VerificationStatus::{Failed, NotVerified, Ok};
         let now = at(100).unwrap();
         assert!(gives_way(&verdict(Ok, 10), &verdict(Failed, 20), now));
         assert!(!gives_way(&verdict(Ok, 20), &verdict(Failed, 10), now));

@@ -1,15 +1,21 @@
 //! PostgreSQL: tested on a private server.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use respaldo_core::databases::{self, Login, Registration};
-use respaldo_core::model::{Database, VerificationStatus};
+use respaldo_core::jobs::{self, Worker};
+use respaldo_core::model::{Database, Status, VerificationStatus};
 use respaldo_core::ports::SecretString;
+use respaldo_core::verify;
 use respaldo_testkit::app::TestApp;
+use respaldo_testkit::host::{eventually, is_alive};
 use respaldo_testkit::postgres::{Postgres, quoted};
 use serde_json::{Value, json};
 
-use super::support::{assert_differs_in, assert_ok, log_of, replace_dump, tested, verdict};
+use super::support::{assert_differs_in, assert_ok, log_of, new_id, replace_dump, tested, verdict};
 
 /// An installation whose staging a server's own user reaches.
 pub(crate) fn reachable() -> TestApp {
@@ -118,6 +124,53 @@ async fn a_missing_extension_is_no_verdict_about_the_backup() {
     let verdict = verdict(&test, &backup).await;
     assert_eq!(verdict.status, VerificationStatus::NotVerified, "{verdict:?}");
     assert!(verdict.reason.as_ref().unwrap().contains("postgis_of_nowhere"), "{verdict:?}");
+    server.drop_database(&source);
+}
+
+/// The scratch server's own process, once it is ready.
+async fn server_of(test: &TestApp) -> u32 {
+    for _ in 0..1_500 {
+        for entry in std::fs::read_dir(&test.app.limits.staging).into_iter().flatten() {
+            let status = entry.unwrap().path().join("server/data/postmaster.pid");
+            let text = std::fs::read_to_string(status).unwrap_or_default();
+            if text.lines().any(|line| line.trim() == "ready") {
+                return text.lines().next().unwrap().trim().parse().unwrap();
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no scratch server has become ready");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_or_cancels_a_test_restore_in_the_middle_leaves_no_server_and_no_folder() {
+    let (test, server) = (reachable(), Postgres::shared());
+    let source = server.fresh_database("lenta");
+    server.psql(&source, "CREATE TABLE t AS SELECT 1 AS a");
+    let database = register(&test, server, &source, json!({})).await;
+    let backup = test.back_up(&database).await;
+    let sql = String::from_utf8(test.opened(&backup)).unwrap();
+    let slow = "SELECT pg_catalog.pg_sleep(60);\n\nCREATE TABLE public.t";
+    replace_dump(&test, &backup, sql.replacen("CREATE TABLE public.t", slow, 1).as_bytes()).await;
+    let job = verify::request(&test.app, backup.id, false, new_id(&test)).await.unwrap();
+    for cancels in [false, true] {
+        let worker = Arc::new(Worker::new("test"));
+        let (app, working, id) = (test.app.clone(), Arc::clone(&worker), job.id);
+        let run = tokio::spawn(async move { jobs::run(&app, id, &working).await.unwrap() });
+        let scratch = server_of(&test).await;
+        if cancels {
+            jobs::cancel(&test.app, job.id).await.unwrap();
+        } else {
+            worker.stop();
+        }
+        run.await.unwrap();
+        let stopped = if cancels { Status::Cancelled } else { Status::Queued };
+        assert_eq!(test.job(job.id).await.status, stopped);
+        eventually("the scratch server is gone", Duration::from_secs(15), || !is_alive(scratch));
+        test.clock.advance(SignedDuration::from_mins(5));
+        test.assert_promises().await;
+    }
+    assert_eq!(test.job(backup.id).await.backup().unwrap().verification, None);
     server.drop_database(&source);
 }
 

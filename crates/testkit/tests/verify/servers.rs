@@ -14,7 +14,7 @@ use respaldo_core::ports::{ExposeSecret, SecretString};
 use respaldo_core::redact::Redactor;
 use respaldo_core::{ErrorKind, Result};
 use respaldo_testkit::app::TestApp;
-use respaldo_testkit::host::{command, eventually, is_alive};
+use respaldo_testkit::host::{self, command, eventually, is_alive};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -81,12 +81,12 @@ async fn a_private_postgresql_asks_for_its_password_and_is_gone_when_it_is_dropp
     assert_private(&bench.folder.join("server"));
     let made =
         psql(&scratch, bench.password.expose_secret(), "CREATE TABLE t AS SELECT 'é'; SHOW server_encoding");
-    let shown = respaldo_testkit::host::run(made, std::io::empty()).stdout;
+    let shown = host::run(made, std::io::empty()).stdout;
     assert_eq!(String::from_utf8_lossy(&shown).trim(), "LATIN1");
     let refused = psql(&scratch, "a guess", "SELECT 1").output().unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("password authentication failed"));
     let address = psql(&scratch, bench.password.expose_secret(), "SHOW listen_addresses");
-    assert_eq!(respaldo_testkit::host::run(address, std::io::empty()).stdout.trim_ascii(), b"");
+    assert_eq!(host::run(address, std::io::empty()).stdout.trim_ascii(), b"");
 
     let source = Source {
         settings: scratch.settings.clone(),
@@ -138,7 +138,7 @@ async fn a_socket_s_path_that_is_too_long_is_replaced_by_a_port_of_loopback() {
     let scratch = start(&bench, &facts(EngineKind::Postgres, "15.1"), b"").await.unwrap();
     assert_eq!(scratch.settings.host.as_deref(), Some("127.0.0.1"));
     let made = psql(&scratch, bench.password.expose_secret(), "SELECT 7");
-    assert_eq!(respaldo_testkit::host::run(made, std::io::empty()).stdout.trim_ascii(), b"7");
+    assert_eq!(host::run(made, std::io::empty()).stdout.trim_ascii(), b"7");
     let refused = psql(&scratch, "a guess", "SELECT 1").output().unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("password authentication failed"));
     scratch.stop().await;
@@ -163,7 +163,7 @@ async fn a_machine_without_a_server_that_is_new_enough_says_which_it_takes() {
 
 #[tokio::test]
 async fn a_folder_that_the_server_s_user_may_not_pass_through_is_named() {
-    if !respaldo_testkit::host::is_root() {
+    if !host::is_root() {
         eprintln!("SKIPPED: only root runs servers as another user");
         return;
     }
@@ -189,7 +189,7 @@ async fn holds_a_server() {
         pid_in(bench.folder.join("server/data/postmaster.pid")),
         test.folder().display()
     );
-    tokio::time::sleep(Duration::from_secs(120)).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
     scratch.stop().await;
 }
 
@@ -208,4 +208,28 @@ fn a_server_does_not_outlive_a_process_that_is_killed() {
     holder.wait().unwrap();
     eventually("the server is gone", SOON, || !is_alive(server));
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Every other test here runs as whoever runs the tests, which is often root.
+#[test]
+fn a_user_without_rights_has_scratch_servers_too() {
+    let binary = std::env::current_exe().unwrap();
+    let passable = |folder: &Path| folder.metadata().unwrap().permissions().mode() & 0o001 != 0;
+    if !host::is_root() {
+        eprintln!("SKIPPED: the tests run as such a user already");
+        return;
+    }
+    if !binary.ancestors().skip(1).all(passable) {
+        eprintln!("SKIPPED: {} is not reached by every user", binary.display());
+        return;
+    }
+    for test in [
+        "servers::a_private_postgresql_asks_for_its_password_and_is_gone_when_it_is_dropped",
+        "servers::a_private_mariadb_asks_for_its_password_and_is_stopped_in_order",
+    ] {
+        let mut again = host::unprivileged(&binary);
+        again.args(["--exact", test]);
+        let said = host::run(again, std::io::empty()).stdout;
+        assert!(String::from_utf8_lossy(&said).contains("1 passed"), "{}", String::from_utf8_lossy(&said));
+    }
 }

@@ -27,7 +27,7 @@ const INITIALISERS: [&str; 2] = ["mariadb-install-db", "mysql_install_db"];
 /// A dump's first lines name the maker of the tool and of the server, in so many bytes.
 const BANNER: usize = 512;
 /// Both families take minutes on a slow disk.
-const LONGEST_INIT: Duration = Duration::from_secs(240);
+const LONGEST_INIT: Duration = Duration::from_mins(4);
 /// Nothing here has to survive a crash.
 const SETTINGS: [&str; 8] = [
     "--innodb-flush-log-at-trx-commit=0",

@@ -24,8 +24,8 @@ const SUPERUSER: &str = "postgres";
 const DATABASE: &str = "scratch";
 const PORT: u16 = 5432;
 /// `initdb` on a slow disk.
-const LONGEST_INIT: Duration = Duration::from_secs(120);
-const LONGEST_ORDER: Duration = Duration::from_secs(60);
+const LONGEST_INIT: Duration = Duration::from_mins(2);
+const LONGEST_ORDER: Duration = Duration::from_mins(1);
 /// Where the machine has no such locale, the dump's own is tried and this one is used.
 const LOCALE: &str = "C.UTF-8";
 /// Nothing here has to survive a crash. Locks are for dumps with many tables, which one transaction loads.
