@@ -8,6 +8,7 @@ use super::{
     DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_SAFETY_DAYS, DEFAULT_STALL_SECONDS, Global,
     PackageCompression, PackageConf, Restore, Server, Stores, entries, fields,
 };
+use crate::retention::RECORD_DAYS;
 use crate::{Error, Result};
 
 const ROOT: Known = Known {
@@ -123,7 +124,8 @@ fn restore(place: Option<&Place<'_>>) -> Result<Restore> {
         restore.allow_superuser = allow.boolean()?;
     }
     if let Some(days) = section.some("safety_days") {
-        restore.safety_days = days.number(1, fields::MAX_DAYS)?;
+        // Then the restore itself is forgotten.
+        restore.safety_days = days.number(1, RECORD_DAYS)?;
     }
     Ok(restore)
 }
