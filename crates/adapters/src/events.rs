@@ -82,7 +82,7 @@ fn of_job(job: &Job) {
         (Some(error), _) => line!(warn, %error,),
         // A backup that does not restore asks a person to act, though the job did all that it should.
         (None, _) if verdict.is_some_and(|verdict| verdict.status == VerificationStatus::Failed) => {
-            line!(error,)
+            line!(error,);
         }
         (None, _) => line!(info,),
     }
