@@ -9,8 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use respaldo_adapters::{environment, master_key, storage};
-use respaldo_core::ports::ExposeSecret as _;
+use respaldo_adapters::{environment, identity, master_key, storage};
 use respaldo_core::redact::escape_controls;
 use respaldo_core::rescue::fetch::{Form, Output, fetch, file_name};
 use respaldo_core::rescue::{Rescue, Wanted};
@@ -100,15 +99,11 @@ impl Place {
 
 impl Identities {
     fn read(&self) -> Result<Vec<Identity>> {
-        let mut identities = Vec::new();
-        for file in &self.files {
-            let text = environment::secret_file("--identity", file)?;
-            identities.extend(Identity::parse_file(text.expose_secret())?);
+        if !self.files.is_empty() {
+            let keys = self.files.iter().map(|file| identity::read(file)).collect::<Result<Vec<_>>>()?;
+            return Ok(keys.concat());
         }
-        if let Some(text) = environment::secret("RESPALDO_IDENTITY")? {
-            identities.extend(Identity::parse_file(text.expose_secret())?);
-        }
-        Ok(identities)
+        environment::secret(identity::VARIABLE)?.map_or(Ok(Vec::new()), |text| identity::parse(&text))
     }
 }
 

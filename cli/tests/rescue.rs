@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
 
 use respaldo_core::seal::Identity;
-use respaldo_testkit::host::command;
+use respaldo_testkit::host::{command, unique};
+use respaldo_testkit::mysql::Mysql;
+use respaldo_testkit::postgres::Postgres;
 use respaldo_testkit::respaldo::Respaldo;
 use respaldo_testkit::sqlite;
 use serde_json::{Value, json};
@@ -138,8 +141,8 @@ async fn backups_are_listed_fetched_and_restored_from_storage_alone() {
     let mut names: Vec<&Value> =
         listed["backups"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     let mut expected: Vec<&Value> = backups.as_array().unwrap().iter().map(|one| &one["name"]).collect();
-    names.sort_by_key(|name| name.to_string());
-    expected.sort_by_key(|name| name.to_string());
+    names.sort_by_key(ToString::to_string);
+    expected.sort_by_key(ToString::to_string);
     assert_eq!(names, expected);
     let text = printed(folder, &["rescue", "list"]);
     assert!(text.contains("4 whole backups") && text.contains("signature verified"), "{text}");
@@ -155,6 +158,7 @@ async fn backups_are_listed_fetched_and_restored_from_storage_alone() {
     let secret = identity.to_secret_string();
     let secret = respaldo_core::ports::ExposeSecret::expose_secret(&secret).to_owned();
     fs::write(folder.join("identity.txt"), secret).unwrap();
+    fs::set_permissions(folder.join("identity.txt"), fs::Permissions::from_mode(0o600)).unwrap();
     let out =
         respaldo(folder, &["rescue", "fetch", name, "--dump", "--identity", "identity.txt", "--output", "-"]);
     assert!(out.status.success());
@@ -181,4 +185,68 @@ fn a_password_in_a_target_and_a_folder_that_is_not_there_are_refused_and_nothing
     let said = refused(folder.path(), &["rescue", "list", "--storage", "file://elsewhere"]);
     assert!(said.contains("elsewhere"), "{said}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// A restore from storage alone, with the password in a file.
+fn restoring(folder: &Path, id: &str, to: &str, password: &str, more: &[&str]) -> Output {
+    let file = folder.join("password");
+    fs::write(&file, password).unwrap();
+    let mut command = command(BINARY);
+    command.args(["rescue", "restore", id, "--to", to, "--yes"]).args(more).current_dir(folder);
+    command.env("STORAGE_URL", "file://data/backups").env("RESPALDO_TARGET_PASSWORD_FILE", &file);
+    command.env("RESPALDO_MASTER_KEY_FILE", folder.join("data/master.key"));
+    command.stdin(std::process::Stdio::null()).output().unwrap()
+}
+
+fn restored(folder: &Path, id: &str, to: &str, password: &str, more: &[&str]) {
+    let output = restoring(folder, id, to, password, more);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_and_mariadb_are_restored_from_storage_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir_all(folder.join("data")).unwrap();
+    let mut server = Respaldo::new(BINARY, folder, "databases: []\n").start().await;
+    let (pg, maria) = (Postgres::shared(), Mysql::shared());
+    let (of_pg, of_maria) = (pg.fresh_database("rescue"), maria.fresh_database("rescue"));
+    pg.sample_schema(&of_pg);
+    maria.sample_schema(&of_maria);
+    let mut ids = Vec::new();
+    for fields in [
+        json!({"name": "plain", "engine": "postgres", "host": pg.host(), "port": pg.port(), "database_name": of_pg,
+            "credentials": {"username": pg.user(), "password": pg.password()}}),
+        json!({"name": "custom", "engine": "postgres", "host": pg.host(), "port": pg.port(), "database_name": of_pg,
+            "format": "custom", "credentials": {"username": pg.user(), "password": pg.password()}}),
+        json!({"name": "maria", "engine": "mariadb", "host": maria.host(), "port": maria.port(),
+            "database_name": of_maria,
+            "credentials": {"username": maria.user(), "password": maria.password()}}),
+    ] {
+        let (status, database) = server.post("/databases", &fields).await;
+        assert_eq!(status, 201, "{database}");
+        let backup = server.back_up(&database).await;
+        assert_eq!(backup["status"], "succeeded", "{backup}");
+        ids.push(backup["id"].as_str().unwrap().to_owned());
+    }
+    server.kill();
+    fs::remove_file(folder.join("data/catalog.db")).unwrap();
+    for id in &ids[..2] {
+        let new = unique("rescued");
+        let to = format!("postgres://{}@{}:{}/{new}", pg.user(), pg.host(), pg.port());
+        restored(folder, id, &to, pg.password(), &[]);
+        assert_eq!(pg.dump_normalised(&new), pg.dump_normalised(&of_pg));
+        // What is there is replaced only by force.
+        pg.psql(&new, "CREATE TABLE precious (a int)");
+        let output = restoring(folder, id, &to, pg.password(), &[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("--force"), "{said}");
+        assert_eq!(pg.psql(&new, "SELECT count(*) FROM precious"), "0");
+        restored(folder, id, &to, pg.password(), &["--force"]);
+        assert_eq!(pg.dump_normalised(&new), pg.dump_normalised(&of_pg));
+    }
+    let new = unique("rescued");
+    let to = format!("mariadb://{}@{}:{}/{new}", maria.user(), maria.host(), maria.port());
+    restored(folder, &ids[2], &to, maria.password(), &[]);
+    assert_eq!(maria.dump_normalised(&new), maria.dump_normalised(&of_maria));
 }

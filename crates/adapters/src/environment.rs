@@ -44,14 +44,6 @@ pub fn secret(name: &str) -> Result<Option<SecretString>> {
     }
 }
 
-/// A secret from a file that an argument names, as [`secret`] reads it.
-///
-/// # Errors
-/// `Config` with that argument when the file cannot be read.
-pub fn secret_file(argument: &str, path: &Path) -> Result<SecretString> {
-    read(argument, path)
-}
-
 fn read(name: &str, path: &Path) -> Result<SecretString> {
     let failed = |why: &str| unreadable(name, &format!("{}: {why}", path.display()));
     let length = fs::metadata(path).map_err(|error| failed(&error.to_string()))?.len();

@@ -1,7 +1,7 @@
 //! Jobs in answers.
 
 use jiff::Timestamp;
-use respaldo_core::model::{Job, Progress, RestoreStep, Status, Work};
+use respaldo_core::model::{Job, Progress, Restoration, RestoreStep, Status, Work};
 use respaldo_core::ports::{LogEntry, LogLevel};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -113,7 +113,7 @@ impl From<Job> for JobView {
     fn from(job: Job) -> Self {
         let restoration = job.restoration().ok();
         let step = restoration.map(|restoration| restoration.step);
-        let steps = restoration.map(|restoration| restoration.steps()).unwrap_or_default();
+        let steps = restoration.map(Restoration::steps).unwrap_or_default();
         Self {
             step: step.filter(|step| *step != RestoreStep::Begun).map(RestoreStep::as_str),
             steps: steps.into_iter().map(RestoreStep::as_str).collect(),

@@ -10,6 +10,7 @@ use super::{
     entries, fields,
 };
 use crate::limits::{GIGABYTE, Uploads};
+use crate::retention::RECORD_DAYS;
 use crate::{Error, Result};
 
 /// A petabyte: larger numbers are mistakes.
@@ -131,7 +132,8 @@ fn restore(place: Option<&Place<'_>>) -> Result<Restore> {
         restore.allow_superuser = allow.boolean()?;
     }
     if let Some(days) = section.some("safety_days") {
-        restore.safety_days = days.number(1, fields::MAX_DAYS)?;
+        // Then the restore itself is forgotten.
+        restore.safety_days = days.number(1, RECORD_DAYS)?;
     }
     Ok(restore)
 }

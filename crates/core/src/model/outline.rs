@@ -11,6 +11,7 @@ use super::job::{Job, Status};
 /// artifact, its fingerprint and its attempts, so that ten thousand of them are read at once.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "Record")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any may go with any")]
 pub struct Outline {
     /// The job.
     pub id: JobId,

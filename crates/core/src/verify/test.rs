@@ -13,7 +13,9 @@ use crate::databases;
 use crate::engine::scratch::{Bench, Scratch, Specimen};
 use crate::engine::{self, DumpFacts, Engine, Loaded, Observed, RawSink, Restorer, Source, Target};
 use crate::fingerprint::Fingerprint;
-use crate::model::{Manifest, Ownership, RestoreMode, RestoreOptions, Verification, VerificationStatus};
+use crate::model::{
+    BackupKind, Manifest, Ownership, RestoreMode, RestoreOptions, Verification, VerificationStatus,
+};
 use crate::restore::target;
 use crate::storage::Space;
 use crate::{Error, ErrorKind, Result};
@@ -92,6 +94,11 @@ impl<'a> Trial<'a> {
             let message = format!("test restores of {} are not built yet in this version", facts.engine);
             untested(Error::new(ErrorKind::Tool, "test a backup", message))
         })?;
+        if facts.kind == BackupKind::Uploaded && expected.0.is_empty() {
+            let message =
+                "what the uploaded file holds was not seen when it came in: there is nothing to compare";
+            return Err(untested(Error::new(ErrorKind::Tool, "test a backup", message)));
+        }
         // A superuser's SQL can start programs on this machine.
         if engine.has_server() && !facts.trusted && !testing.app().limits.allow_superuser {
             let message = "this installation did not make it, and its SQL would run as a superuser";

@@ -225,7 +225,7 @@ impl TestApp {
                 return job;
             }
             self.clock.advance(SignedDuration::from_mins(20));
-            self.run(id).await.expect("the outcome is recorded");
+            Box::pin(self.run(id)).await.expect("the outcome is recorded");
         }
         panic!("job {id} does not end");
     }

@@ -15,7 +15,7 @@ impl TestApp {
     /// Promise 1 and the sweep, after one tick: every succeeded backup is readable and digest-true, no
     /// job runs without a live owner, no told end is uncounted, and storage holds nothing but committed artifacts and definitions.
     pub async fn assert_promises(&self) {
-        tick(&self.app).await.expect("a tick");
+        Box::pin(tick(&self.app)).await.expect("a tick");
         let jobs = self.jobs().await;
         let mut expected = BTreeSet::new();
         for job in &jobs {
