@@ -6,7 +6,10 @@ use std::fs;
 
 use respaldo_core::backup;
 use respaldo_core::jobs;
-use respaldo_core::model::{Credentials, Database, Durations, EngineKind, LastRun, LastSuccess, Status};
+use respaldo_core::model::{
+    Credentials, Database, Durations, EngineKind, LastRun, LastSuccess, LastVerdict, Status,
+    VerificationStatus,
+};
 use respaldo_core::ports::NewDatabase;
 use respaldo_core::{ErrorKind, metrics};
 use respaldo_testkit::app::TestApp;
@@ -62,6 +65,16 @@ fn with_a_past() -> Database {
         raw_bytes: 3 << 40,
     });
     history.last_run = Some(LastRun { id, status: Status::Failed, created_at, finished_at: at(-10_000) });
+    let ok = LastVerdict {
+        backup: id,
+        status: VerificationStatus::Ok,
+        at: at(-86_000_000),
+        duration_ms: Some(1_250),
+    };
+    history.verdicts = [("ok", 2), ("failed", 1)].map(|(s, n)| (s.to_owned(), n)).into();
+    history.last_verdict =
+        Some(LastVerdict { status: VerificationStatus::Failed, at: at(-9_000), ..ok.clone() });
+    history.last_verified = Some(ok);
     orders
 }
 
