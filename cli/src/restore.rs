@@ -14,6 +14,7 @@ pub(crate) const NOBODY_AGREED: u8 = 2;
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Restore {
     /// The backup to restore.
     #[arg(group = "what", value_name = "BACKUP_ID")]

@@ -25,6 +25,7 @@ pub fn functions() -> Vec<Function> {
         respaldo_register::function(),
         respaldo_dump::function(),
         respaldo_restore::function(),
+        respaldo_verify::function(),
         respaldo_retention::function(),
     ]
 }

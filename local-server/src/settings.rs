@@ -16,7 +16,7 @@ use respaldo_core::ports::{ExposeSecret, SecretString};
 use respaldo_core::retention::Cron;
 use respaldo_core::schedule::Schedule;
 use respaldo_core::seal::Identity;
-use respaldo_core::{Error, ErrorKind, Limits, Result};
+use respaldo_core::{Error, ErrorKind, Limits, Result, verify};
 use serde_json::json;
 
 const CONFIG_FILE: &str = "config.yaml";
@@ -220,7 +220,9 @@ fn limits(config: &Config, catalog: &Path) -> Result<Limits> {
         retention: retention(config)?,
         allow_superuser: config.restore.allow_superuser,
         safety_days: config.restore.safety_days,
+        verify: verify(config)?,
         run_as: server.run_as.clone(),
+        uploads: config.uploads,
         defaults: config.global.settings.clone(),
     })
 }
@@ -233,6 +235,16 @@ fn retention(config: &Config) -> Result<Option<Cron>> {
         .transpose()
         .map(|schedule| schedule.map(Cron::new))
         .map_err(|error| error.with_field("retention.schedule"))
+}
+
+fn verify(config: &Config) -> Result<Option<verify::Cron>> {
+    let global = config.global.settings.get("timezone").and_then(serde_json::Value::as_str);
+    let zone = config.verify.timezone.as_deref().or(global);
+    let schedule = config.verify.schedule.as_deref().map(|crontab| Schedule::parse(crontab, zone));
+    schedule
+        .transpose()
+        .map(|schedule| schedule.map(verify::Cron::new))
+        .map_err(|error| error.with_field("verify.schedule"))
 }
 
 fn refused(field: &str, why: impl Into<String>) -> Error {

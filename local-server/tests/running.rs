@@ -38,7 +38,7 @@ impl Running {
             listen: Some("127.0.0.1:0".parse().unwrap()),
             catalog: Some(format!("sqlite://{}", path("data/catalog.db").display())),
             storage: Some(format!("file://{}", path("data/backups").display())),
-            backup_now: Vec::new(),
+            ..Overrides::default()
         });
         let settings = settings.unwrap();
         fs::create_dir_all(path("data/backups")).unwrap();

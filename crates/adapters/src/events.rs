@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use respaldo_core::Result;
-use respaldo_core::model::{Database, Job, Status};
+use respaldo_core::model::{Database, Job, Status, VerificationStatus};
 use respaldo_core::ports::{Event, Events};
 use respaldo_core::retention::Reason;
 
@@ -54,6 +54,7 @@ fn of_removal(job: &Job, reason: Reason) {
 fn of_job(job: &Job) {
     let backup = job.backup().ok();
     let artifact = backup.and_then(|backup| backup.artifact.as_ref());
+    let verdict = job.test_restore().ok().and_then(|test| test.verdict.as_ref());
     let duration_ms =
         job.started_at.zip(job.finished_at).map(|(from, to)| to.duration_since(from).as_millis());
     let duration_ms = duration_ms.and_then(|millis| i64::try_from(millis).ok());
@@ -69,6 +70,8 @@ fn of_job(job: &Job) {
                 duration_ms,
                 size_bytes = artifact.map(|artifact| artifact.size_bytes),
                 raw_bytes = artifact.map(|artifact| artifact.raw_bytes),
+                verdict = verdict.map(|verdict| verdict.status.as_str()),
+                reason = verdict.and_then(|verdict| verdict.reason.as_deref()),
                 $($error)*
                 "job ended"
             )
@@ -77,6 +80,10 @@ fn of_job(job: &Job) {
     match (&job.error, job.status) {
         (Some(error), Status::Failed) => line!(error, %error,),
         (Some(error), _) => line!(warn, %error,),
+        // A backup that does not restore asks a person to act, though the job did all that it should.
+        (None, _) if verdict.is_some_and(|verdict| verdict.status == VerificationStatus::Failed) => {
+            line!(error,);
+        }
         (None, _) => line!(info,),
     }
 }

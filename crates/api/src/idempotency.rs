@@ -59,6 +59,7 @@ pub struct Claim {
     /// Whether the request is a repeat: its record is there, or on its way.
     pub repeated: bool,
     held: Option<(String, String)>,
+    earlier: Option<(String, String)>,
 }
 
 impl IdempotencyKey {
@@ -69,12 +70,14 @@ impl IdempotencyKey {
     pub async fn claim(&self, app: &App, body: &[u8]) -> Result<Claim> {
         let now = app.now();
         let id = app.ids.ulid(now);
-        let Some(key) = &self.key else { return Ok(Claim { id, repeated: false, held: None }) };
+        let Some(key) = &self.key else { return Ok(Claim::of(id)) };
         let digest = self.digest(app, body);
         let (name, value) = (format!("idempotency/{key}"), format!("{digest}:{id}"));
         match app.catalog.claim(&name, &value, now, Some(now + REMEMBERED)).await? {
-            None => Ok(Claim { id, repeated: false, held: Some((name, value)) }),
-            Some(earlier) => repeat(&digest, &earlier),
+            None => Ok(Claim { held: Some((name, value)), ..Claim::of(id) }),
+            Some(earlier) => {
+                Ok(Claim { earlier: Some((name, earlier.clone())), ..repeat(&digest, &earlier)? })
+            }
         }
     }
 
@@ -91,10 +94,22 @@ fn repeat(digest: &str, earlier: &str) -> Result<Claim> {
             .with_mend("use a new key for a new request"));
     }
     let id = Ulid::from_string(id).map_err(|error| Error::internal("read an idempotency claim", error))?;
-    Ok(Claim { id, repeated: true, held: None })
+    Ok(Claim { repeated: true, ..Claim::of(id) })
 }
 
 impl Claim {
+    fn of(id: Ulid) -> Self {
+        Self { id, repeated: false, held: None, earlier: None }
+    }
+
+    /// Frees the key of an earlier request that made nothing, and could not give it back itself.
+    pub async fn free(self, app: &App) -> Result<()> {
+        match self.earlier.or(self.held) {
+            Some((name, value)) => app.catalog.release_claim(&name, &value).await,
+            None => Ok(()),
+        }
+    }
+
     /// Gives the key back after a failure, so that a mended request may use it.
     pub async fn settle<T>(self, app: &App, outcome: Result<T>) -> Result<T> {
         if outcome.is_err() {

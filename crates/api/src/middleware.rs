@@ -6,14 +6,14 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Response as HttpResponse};
+use axum::http::{HeaderValue, Response as HttpResponse, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::Problem;
-use crate::access::{Guard, decide};
+use crate::access::{Guard, decide, takes_files};
 use crate::extract::LONGEST_BODY;
 
 /// A refused body is read this far, so that its sender reads the refusal instead of a broken pipe.
@@ -23,10 +23,11 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 /// Lets in who may come in. Runs before every handler and before the answer "not found".
 pub(crate) async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let files = route.as_ref().is_some_and(|route| takes_files(request.method(), route.as_str()));
     let decided = route.map(|route| decide(&guard, request.method(), route.as_str(), request.headers()));
     let outcome = match decided {
         Some(Err(problem)) => Err(problem),
-        _ if announces_too_much(&request) => Err(Problem::too_large(LONGEST_BODY)),
+        _ if !files && announces_too_much(&request) => Err(Problem::too_large(LONGEST_BODY)),
         Some(Ok(granted)) => {
             request.extensions_mut().insert(granted);
             Ok(request)
@@ -58,7 +59,8 @@ pub(crate) async fn drain(request: Request, next: Next) -> Response {
         Some((piece, reader))
     });
     let response = next.run(Request::from_parts(parts, Body::from_stream(body))).await;
-    if response.status().is_client_error() {
+    let refused = response.status().is_client_error() || response.status() == StatusCode::SERVICE_UNAVAILABLE;
+    if refused {
         let rest = async {
             let mut rest = shared.lock().await;
             let mut read = 0;
@@ -100,7 +102,6 @@ pub(crate) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> HttpResponse<Bo
 #[cfg(test)]
 mod tests {
     use axum::Router;
-    use axum::http::StatusCode;
     use axum::routing::get;
     use tower::ServiceExt as _;
     use tower_http::catch_panic::CatchPanicLayer;

@@ -137,6 +137,8 @@ fn status_and_title(kind: ErrorKind) -> (StatusCode, &'static str) {
         ErrorKind::Fenced => (StatusCode::CONFLICT, "Somebody else works on it"),
         ErrorKind::Cancelled => (StatusCode::CONFLICT, "It was cancelled"),
         ErrorKind::Denied => (StatusCode::UNPROCESSABLE_ENTITY, "Credentials were refused"),
+        ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+        ErrorKind::Unsupported => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The media type is not supported"),
         ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "It cannot be reached now"),
         ErrorKind::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "It took too long"),
         ErrorKind::Storage => (StatusCode::SERVICE_UNAVAILABLE, "Storage cannot be used now"),

@@ -42,6 +42,10 @@ pub enum ErrorKind {
     Incomplete,
     /// Stored bytes are not what was written: a digest, a length or a signature does not match.
     Corrupt,
+    /// What was sent is larger than it may be.
+    TooLarge,
+    /// What was sent is of no kind that is taken.
+    Unsupported,
     /// No room, or a store that cannot be written.
     Storage,
     /// The settings do not hold together.
@@ -65,6 +69,8 @@ impl ErrorKind {
             Self::Tool => "tool",
             Self::Incomplete => "incomplete",
             Self::Corrupt => "corrupt",
+            Self::TooLarge => "too_large",
+            Self::Unsupported => "unsupported",
             Self::Storage => "storage",
             Self::Config => "config",
             Self::Internal => "internal",

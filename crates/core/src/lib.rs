@@ -11,6 +11,7 @@
 //! - [`retention`]: remove backups that have outlived their policy;
 //! - [`jobs`]: look at a job, read its log, cancel it;
 //! - [`config`]: read `config.yaml` and merge it into the catalog;
+//! - [`upload`]: make a backup of a user's own file;
 //! - [`tick`]: look at what is due, and start it;
 //! - [`metrics`]: what all of that amounts to, in numbers.
 //!
@@ -46,6 +47,7 @@ pub mod schedule;
 pub mod seal;
 pub mod storage;
 pub mod tick;
+pub mod upload;
 pub mod verify;
 
 pub use app::App;

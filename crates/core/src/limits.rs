@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 
 use crate::retention::Cron;
+use crate::verify;
 
 /// What a job may use, and how long it may take.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Limits {
     pub sqlite_roots: Vec<PathBuf>,
     /// When retention runs over all databases; none: only after backups, and when asked.
     pub retention: Option<Cron>,
+    /// When backups are test-restored by policy; none: only after backups, and when asked.
+    pub verify: Option<verify::Cron>,
     /// Whether a dump that this installation did not make may be loaded as a superuser.
     pub allow_superuser: bool,
     /// Safety backups are kept for so many days, unless their restore is confirmed before.
@@ -36,6 +39,27 @@ pub struct Limits {
     /// The system user that scratch servers run as, where this process is root; none: a user that the
     /// server's package made, else `nobody`.
     pub run_as: Option<String>,
+    /// What uploads may have.
+    pub uploads: Uploads,
     /// Policy fields of databases that do not set them (`global` in `config.yaml`).
     pub defaults: serde_json::Map<String, serde_json::Value>,
 }
+
+/// What a file that somebody uploads may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uploads {
+    /// Bytes once it is unpacked.
+    pub most_raw: u64,
+    /// Bytes as they are sent.
+    pub most_sent: u64,
+}
+
+impl Default for Uploads {
+    /// 100 GB, packed or not.
+    fn default() -> Self {
+        Self { most_raw: 100 * GIGABYTE, most_sent: 100 * GIGABYTE }
+    }
+}
+
+/// A gigabyte, in bytes.
+pub const GIGABYTE: u64 = 1_000_000_000;

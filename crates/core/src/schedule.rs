@@ -14,12 +14,16 @@ mod crontab;
 mod jitter;
 
 use croner::Cron;
-use jiff::Timestamp;
 use jiff::civil::{DateTime, date};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneTransition};
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::jitter::{Due, MAX_JITTER_SECONDS, Timing};
 use crate::{Error, Result};
+
+/// How far back the newest slot is looked for, in hours, until one is found: an hour, a day and more, a
+/// month and more, a leap year's cycle and more.
+const LOOK_BACK_HOURS: [i64; 4] = [1, 25, 24 * 32, 24 * 366 * 9];
 
 /// A schedule: when slots are due.
 #[derive(Debug, Clone)]
@@ -50,6 +54,22 @@ impl Schedule {
     pub fn next_after(&self, t: Timestamp) -> Timestamp {
         let next = if self.fixed { self.next_fixed(t) } else { self.next_elapsed(t) };
         next.unwrap_or(Timestamp::MAX)
+    }
+
+    /// The newest slot that has come; none where the calendar has none in nine years.
+    pub fn newest_until(&self, now: Timestamp) -> Option<Timestamp> {
+        LOOK_BACK_HOURS.iter().find_map(|hours| {
+            let from = now.checked_sub(SignedDuration::from_hours(*hours)).ok()?;
+            let mut slots =
+                std::iter::successors(Some(self.next_after(from)), |slot| Some(self.next_after(*slot)));
+            let first = slots.next().filter(|slot| *slot <= now)?;
+            Some(slots.take_while(|slot| *slot <= now).last().unwrap_or(first))
+        })
+    }
+
+    /// The zone that it is read in.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
     }
 
     /// Civil times are placed on instants in order, so the first one after `t`'s own civil time that

@@ -39,6 +39,8 @@ pub struct Ticked {
     pub retired: usize,
     /// Definitions written to storage.
     pub defined: usize,
+    /// Test restores queued.
+    pub tested: usize,
 }
 
 /// Looks at everything that is due, once. A failure at one database or job is told as an event and
@@ -199,6 +201,8 @@ async fn active_job(app: &App, database: &Database, slot: Timestamp) -> Result<O
             JobFilter { database_id: Some(database.id), status: Some(status), ..JobFilter::default() };
         for job in app.catalog.jobs(&filter, None, MOST).await? {
             match job.work.kind() {
+                // An upload does not read the database, and may take hours.
+                WorkKind::Dump if is_uploaded(&job) => {}
                 WorkKind::Dump if job.id != own => return Ok(Some(format!("backup {}", job.id))),
                 WorkKind::Restore => return Ok(Some(format!("restore {}", job.id))),
                 _ => {}
@@ -206,6 +210,10 @@ async fn active_job(app: &App, database: &Database, slot: Timestamp) -> Result<O
         }
     }
     Ok(None)
+}
+
+fn is_uploaded(job: &Job) -> bool {
+    job.backup().is_ok_and(|backup| backup.kind == BackupKind::Uploaded)
 }
 
 /// Records that a slot gave no backup; none when it has its outcome already.

@@ -95,10 +95,14 @@ const BAD_FILES: &[&str] = &[
     "restore:\n  safety_days: 0\n",
     "restore:\n  safety_day: 3\n",
     "restore: []\n",
-    "verify: daily\n",
     "encryption:\n  identity_file: [key.txt]\n",
     "encryption:\n  identity_file: AGE-SECRET-KEY-1QQQ\n",
     "global:\n  encryption:\n    identity_file: key.txt\n",
+    "verify: hourly\n",
+    "verify:\n  schedule: sometimes\n",
+    "verify:\n  timezone: Europe/Nowhere\n",
+    "verify:\n  policy: always\n",
+    "verify:\n  servers: []\n",
     "encryption:\n  recipients: [age1nonsense]\n",
     "encryption:\n  recipients: [AGE-SECRET-KEY-1QQQ]\n",
     "global:\n  schedule: 0 0 30 2 *\n",
@@ -163,7 +167,7 @@ const BAD_FIELDS: &[&str] = &[
     "username_var: 1USER",
     "default: true",
     "runner: fargate",
-    "verify: after_each",
+    "verify: nightly",
     "encryption: age1x",
 ];
 
@@ -281,4 +285,17 @@ fn a_store_is_accepted_where_the_build_has_it_and_else_refused_with_the_reason()
         let refused = line(&text, with).expect("it is refused");
         assert!(refused.contains("holds a key or a password") && !refused.contains("hunter2"), "{refused}");
     }
+}
+
+#[test]
+fn test_restores_have_a_default_policy_and_a_time_of_their_own() {
+    let word = Config::parse("verify: weekly\n").unwrap();
+    assert_eq!(word.global.settings["verify"], "weekly");
+    assert_eq!(word.verify.schedule.as_deref(), Some("0 5 * * *"));
+    let text = "verify:\n  policy: daily\n  schedule: \"30 2 * * *\"\n  timezone: Asia/Tokyo\nglobal:\n  verify: after_each\n";
+    let section = Config::parse(text).unwrap();
+    assert_eq!(section.verify.schedule.as_deref(), Some("30 2 * * *"));
+    assert_eq!(section.verify.timezone.as_deref(), Some("Asia/Tokyo"));
+    assert_eq!(section.global.settings["verify"], "after_each", "global is nearer to the databases");
+    assert_eq!(Config::parse("verify:\n  schedule:\n").unwrap().verify.schedule, None);
 }

@@ -42,7 +42,7 @@ pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool)
 }
 
 /// Whether this process may become another user, and must for servers that refuse root.
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
@@ -54,7 +54,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
 }
 
 /// [`command`] as the unprivileged user, where this process is root.
-pub(crate) fn unprivileged(program: impl AsRef<OsStr>) -> Command {
+pub fn unprivileged(program: impl AsRef<OsStr>) -> Command {
     let mut command = command(program);
     if is_root() {
         command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);

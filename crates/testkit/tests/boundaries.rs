@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("respaldo-dump", &["respaldo-core", "respaldo-api"]),
     ("respaldo-restore", &["respaldo-core", "respaldo-api"]),
     ("respaldo-retention", &["respaldo-core", "respaldo-api"]),
+    ("respaldo-verify", &["respaldo-core", "respaldo-api"]),
     (
         "respaldo-local-server",
         &[
@@ -27,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "respaldo-dump",
             "respaldo-restore",
             "respaldo-retention",
+            "respaldo-verify",
         ],
     ),
     ("respaldo-cli", &["respaldo-core", "respaldo-adapters", "respaldo-local-server"]),

@@ -6,14 +6,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use opendal::{HttpTransporter, Operator, services};
 use opendal_http_transport_reqwest::ReqwestTransport;
 use respaldo_core::databases::{self, Login, Registration};
 use respaldo_core::model::Status;
 use respaldo_core::ports::SecretString;
 use respaldo_core::storage::Storage;
+use respaldo_core::upload;
 use respaldo_testkit::app::TestApp;
 use respaldo_testkit::host::{command, run};
 use respaldo_testkit::mysql::Mysql;
@@ -152,6 +155,34 @@ fn a_row_of_50_mb_that_is_dumped_as_twice_as_many_digits_stays_within_the_budget
     }
 }
 
+/// What is uploaded to a process of its own: by how many bytes its peak lies above the idle process.
+fn peak_of_upload(file: &str, mebibytes: u64, budget_mib: u64) -> u64 {
+    let peak = peak_of(json!({"upload": file, "mebibytes": mebibytes, "budget": budget_mib * MIB}));
+    println!("{file} upload, budget {budget_mib} MiB: peak {:.1} MiB above idle", self::mebibytes(peak));
+    assert!(peak < budget_mib * MIB, "{} MiB are above {budget_mib} MiB", self::mebibytes(peak));
+    peak
+}
+
+#[test]
+fn an_upload_takes_no_more_memory_the_larger_it_is() {
+    for budget_mib in [32, 64] {
+        let small = peak_of_upload("plain", 50, budget_mib);
+        let large = peak_of_upload("plain", 400, budget_mib);
+        assert!(large < small + 6 * MIB, "{} and {} MiB", mebibytes(small), mebibytes(large));
+    }
+}
+
+#[test]
+fn a_bomb_of_many_gigabytes_is_refused_within_the_budget() {
+    peak_of_upload("bomb", 20_000, 32);
+}
+
+#[test]
+fn the_largest_zstd_window_that_is_taken_fits_into_the_budget() {
+    peak_of_upload("--long=22", 100, 32);
+    peak_of_upload("--long=23", 100, 64);
+}
+
 /// The other process.
 #[test]
 #[ignore = "it is started by the tests above"]
@@ -172,6 +203,9 @@ async fn measure(case: &Value) -> u64 {
     };
     if case["read_back"] == true {
         test.app.storage = test.app.storage.with_read_back();
+    }
+    if case["upload"].is_string() {
+        return measure_upload(&test, case).await;
     }
     let test = test.with_tools(PathBuf::from(text(&case["tools"])));
     let Value::Object(mut fields) = case["fields"].clone() else { panic!("fields are an object") };
@@ -199,6 +233,57 @@ async fn measure(case: &Value) -> u64 {
     let raw = job.backup().unwrap().artifact.as_ref().unwrap().raw_bytes;
     assert!(raw >= case["raw_bytes"].as_u64().unwrap(), "{raw} bytes were dumped");
     peak - idle
+}
+
+/// Sends as many bytes of SQL as are asked for, or packed so that 20 MB of them hold 20 GB.
+async fn measure_upload(test: &TestApp, case: &Value) -> u64 {
+    let fields =
+        json!({"name": "u", "engine": "postgres", "host": "127.0.0.1", "port": 1, "database_name": "u"});
+    let database = test.register(fields).await;
+    let line = "-- a comment that goes on and on, as comments do\n".repeat(20_000);
+    let mode = case["upload"].as_str().unwrap();
+    let bomb = mode == "bomb";
+    let (head, piece) = if bomb {
+        (packed(b"SELECT 1;\n"), packed(&vec![b'-'; 64 << 20]))
+    } else if mode.starts_with("--long") {
+        (in_window(mode, case["mebibytes"].as_u64().unwrap()), Vec::new())
+    } else {
+        (b"SELECT 1;\n".to_vec(), line.into_bytes())
+    };
+    let count = case["mebibytes"].as_u64().unwrap() / if bomb { 64 } else { 1 };
+    let (head, piece) = (Bytes::from(head), Bytes::from(piece));
+    let pieces = (0..=count).map(move |n| Ok(if n == 0 { head.clone() } else { piece.clone() }));
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+    let idle = status_bytes("VmRSS");
+    let request = upload::Request { id: None, database: database.id, filename: None, length: None };
+    let received = upload::receive(&test.app, request, futures::stream::iter(pieces)).await;
+    let peak = status_bytes("VmHWM");
+    if bomb {
+        let error = received.unwrap_err();
+        assert!(error.message().contains("1000 times its size"), "{error}");
+    } else {
+        received.unwrap();
+    }
+    test.assert_promises().await;
+    peak - idle
+}
+
+/// SQL whose lines differ, packed by zstd with a window of that size.
+fn in_window(long: &str, mebibytes: u64) -> Vec<u8> {
+    let mut sql = b"SELECT 1;\n".to_vec();
+    for number in 0..mebibytes * MIB / 100 {
+        let line = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        writeln!(sql, "-- {line:032x}{:064x}", line.rotate_left(17)).unwrap();
+    }
+    let mut zstd = command("zstd");
+    zstd.args(["-q", "-1", long]);
+    run(zstd, sql.as_slice()).stdout
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 fn fill(path: &Path, bytes: u64) {

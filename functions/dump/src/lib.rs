@@ -1,10 +1,12 @@
-//! The function that makes backups: the routes below `/backups` and `/jobs`, the tick, and the job.
+//! The function that makes backups: the routes below `/backups`, `/uploads` and `/jobs`, the tick, and the job.
 
 mod backups;
 mod download;
 mod events;
 mod jobs;
+mod uploads;
 
+use axum::extract::DefaultBodyLimit;
 use respaldo_api::Function;
 use respaldo_core::model::WorkKind;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,6 +19,7 @@ pub fn function() -> Function {
         .routes(routes!(backups::stats))
         .routes(routes!(backups::get, backups::delete))
         .routes(routes!(download::download))
+        .merge(OpenApiRouter::new().routes(routes!(uploads::create)).layer(DefaultBodyLimit::disable()))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::log))

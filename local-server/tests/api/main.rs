@@ -8,3 +8,5 @@ mod pages;
 mod restore;
 mod retention;
 mod support;
+mod uploads;
+mod verify;

@@ -87,6 +87,15 @@ impl Host {
         Answer { status: parts.status, headers: parts.headers, bytes }
     }
 
+    /// Serves on a port of this machine, for what only a real connection does; answers its address.
+    pub(crate) async fn serve(&self) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // It ends with the test's runtime.
+        tokio::spawn(axum::serve(listener, self.router.clone()).into_future());
+        address
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], Body::empty()).await
     }

@@ -72,6 +72,11 @@ pub(crate) fn decide(
     }
 }
 
+/// Whether a request to this route brings a file, of any length.
+pub(crate) fn takes_files(method: &Method, route: &str) -> bool {
+    TABLE.iter().any(|rule| rule.takes_files && rule.method == *method && rule.route == route)
+}
+
 fn find(method: &Method, route: &str) -> Result<&'static Rule, Problem> {
     let wanted = if method == Method::HEAD { &Method::GET } else { method };
     let of_route = || TABLE.iter().filter(|rule| rule.route == route);
@@ -166,6 +171,16 @@ mod tests {
         }
         assert_eq!(ask("GET", "/jobs", "r"), Err(403));
         assert_eq!(ask("POST", "/jobs/{id}/cancel", "r"), Err(403));
+    }
+
+    #[test]
+    fn an_upload_is_opened_by_the_admin_and_by_the_restore_key() {
+        let guard = three_keys();
+        let ask = |key| decide_with(&guard, "POST", "/uploads", &[("x-admin-key", key)]).map(|_| ());
+        assert_eq!(ask("a"), Ok(()));
+        assert_eq!(ask("r"), Ok(()));
+        assert_eq!(ask("d"), Err(403));
+        assert_eq!(ask("wrong"), Err(401));
     }
 
     #[test]

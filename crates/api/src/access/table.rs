@@ -15,6 +15,8 @@ pub struct Rule {
     pub scope: Scope,
     /// A scope that opens it as well.
     pub or: Option<Scope>,
+    /// Whether its bodies are files of any length.
+    pub takes_files: bool,
     /// Whether it tells what the databases are called: without keys, then, it answers only under this
     /// machine's own names, though it is public.
     pub tells_names: bool,
@@ -23,19 +25,30 @@ pub struct Rule {
 }
 
 const fn rule(method: Method, route: &'static str, scope: Scope) -> Rule {
-    Rule { method, route, scope, or: None, tells_names: !matches!(scope, Scope::Public), documented: true }
+    let tells_names = !matches!(scope, Scope::Public);
+    Rule { method, route, scope, or: None, takes_files: false, tells_names, documented: true }
 }
 
 const fn either(method: Method, route: &'static str, scope: Scope, or: Scope) -> Rule {
-    Rule { method, route, scope, or: Some(or), tells_names: true, documented: true }
+    Rule { method, route, scope, or: Some(or), takes_files: false, tells_names: true, documented: true }
+}
+
+const fn upload(route: &'static str, scope: Scope, or: Scope) -> Rule {
+    let (method, or) = (Method::POST, Some(or));
+    Rule { method, route, scope, or, takes_files: true, tells_names: true, documented: true }
+}
+
+const fn public(route: &'static str, tells_names: bool, documented: bool) -> Rule {
+    let (method, scope) = (Method::GET, Scope::Public);
+    Rule { method, route, scope, or: None, takes_files: false, tells_names, documented }
 }
 
 const fn page(route: &'static str) -> Rule {
-    Rule { method: Method::GET, route, scope: Scope::Public, or: None, tells_names: false, documented: false }
+    public(route, false, false)
 }
 
 const fn public_with_names(route: &'static str) -> Rule {
-    Rule { method: Method::GET, route, scope: Scope::Public, or: None, tells_names: true, documented: true }
+    public(route, true, true)
 }
 
 impl Rule {
@@ -61,6 +74,8 @@ pub const TABLE: &[Rule] = &[
     rule(Method::DELETE, "/backups/{id}", Scope::Delete),
     rule(Method::GET, "/backups/{id}/download", Scope::Admin),
     rule(Method::POST, "/backups/{id}/restore", Scope::Restore),
+    rule(Method::POST, "/backups/{id}/verify", Scope::Admin),
+    upload("/uploads", Scope::Admin, Scope::Restore),
     rule(Method::GET, "/jobs", Scope::Admin),
     // Who may restore may follow the restore, whose id the answer has told.
     either(Method::GET, "/jobs/{id}", Scope::Admin, Scope::Restore),

@@ -75,6 +75,17 @@ pub struct BackupView {
     pub verification: Option<VerificationView>,
 }
 
+/// A backup that was made of a file that somebody uploaded.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(title = "Upload")]
+pub struct UploadView {
+    /// The backup.
+    #[serde(flatten)]
+    pub backup: BackupView,
+    /// What whoever sent the file should know.
+    pub warnings: Vec<String>,
+}
+
 impl BackupView {
     /// A dump job's backup as it is answered; `NotFound` for a job that makes none.
     pub fn of(app: &App, job: &Job) -> Result<Self> {

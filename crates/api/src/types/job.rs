@@ -1,12 +1,12 @@
 //! Jobs in answers.
 
 use jiff::Timestamp;
-use respaldo_core::model::{Job, Progress, RestoreStep, Status, Work};
+use respaldo_core::model::{Job, Progress, Restoration, RestoreStep, Status, Work};
 use respaldo_core::ports::{LogEntry, LogLevel};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ErrorView, RestoreResultView, seconds_between};
+use super::{ErrorView, RestoreResultView, VerificationView, seconds_between};
 
 /// A job: one unit of work.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -65,6 +65,13 @@ pub enum ResultView {
         /// The backup.
         backup_id: String,
     },
+    /// Of a test restore.
+    Verification {
+        /// The backup.
+        backup_id: String,
+        /// The verdict.
+        verification: Option<VerificationView>,
+    },
     /// Of a restore.
     Restore(Box<RestoreResultView>),
 }
@@ -74,7 +81,10 @@ impl ResultView {
         let succeeded = job.status == Status::Succeeded;
         match &job.work {
             Work::Dump(_) => succeeded.then(|| Self::Backup { backup_id: job.id.to_string() }),
-            Work::Verify(test) => succeeded.then(|| Self::Backup { backup_id: test.backup.to_string() }),
+            Work::Verify(test) => succeeded.then(|| Self::Verification {
+                backup_id: test.backup.to_string(),
+                verification: test.verdict.clone().map(VerificationView::from),
+            }),
             Work::Restore(restoration) => {
                 let ended = job.status.is_terminal();
                 ended.then(|| Self::Restore(Box::new(RestoreResultView::of(job, restoration))))
@@ -103,7 +113,7 @@ impl From<Job> for JobView {
     fn from(job: Job) -> Self {
         let restoration = job.restoration().ok();
         let step = restoration.map(|restoration| restoration.step);
-        let steps = restoration.map(|restoration| restoration.steps()).unwrap_or_default();
+        let steps = restoration.map(Restoration::steps).unwrap_or_default();
         Self {
             step: step.filter(|step| *step != RestoreStep::Begun).map(RestoreStep::as_str),
             steps: steps.into_iter().map(RestoreStep::as_str).collect(),

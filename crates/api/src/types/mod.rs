@@ -11,7 +11,7 @@ use respaldo_core::Error;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub use self::backup::{BackupView, StatsView, VerificationView};
+pub use self::backup::{BackupView, StatsView, UploadView, VerificationView};
 pub use self::database::{
     ChangeBody, CredentialsBody, DatabaseView, RegisterBody, SettingsView, TestView, change_from,
     registration_from,

@@ -1,9 +1,11 @@
-//! One attempt: engine → sealing → storage → manifest.
+//! One attempt: a dump's raw bytes → sealing → storage → manifest.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{engine_of, manifest, sweep};
+use async_trait::async_trait;
+
+use super::{manifest, sweep};
 use crate::app::App;
 use crate::engine::{Engine, Meter, Observed, RawSink, Source};
 use crate::jobs;
@@ -17,13 +19,32 @@ use crate::{Error, ErrorKind, Result};
 /// the observer and the allocator.
 const SEALING_SHARE: usize = 4;
 
+/// Where an attempt's raw bytes come from.
+#[async_trait]
+pub(crate) trait Supply: Send {
+    /// Streams a whole dump. `Ok` means that its completeness rule held.
+    async fn stream(&mut self, sink: &mut RawSink) -> Result<Observed>;
+}
+
+/// From a database, by its engine.
+pub(super) struct Dumped {
+    pub(super) engine: &'static dyn Engine,
+    pub(super) source: Source,
+}
+
+#[async_trait]
+impl Supply for Dumped {
+    async fn stream(&mut self, sink: &mut RawSink) -> Result<Observed> {
+        self.engine.dump(&self.source, sink).await
+    }
+}
+
 /// What an attempt works with. It outlives the attempt's future, which may be dropped at any point:
 /// then it says what has to be undone.
 pub(super) struct Attempt<'a> {
     pub(super) app: &'a App,
     pub(super) job: &'a Job,
     pub(super) name: &'a str,
-    pub(super) source: &'a Source,
     pub(super) meter: Arc<Meter>,
     /// Set before the manifest is written: from then on another worker may adopt the attempt, so only
     /// whoever holds the job may remove it.
@@ -40,13 +61,11 @@ impl Attempt<'_> {
         })
     }
 
-    /// Dumps, stores and describes. `Ok` means that the manifest stands beside a whole artifact.
-    pub(super) async fn run(&self, upload: &mut Upload) -> Result<Manifest> {
-        let engine = engine_of(self.job.backup()?)?;
+    /// Stores what is supplied, and describes it. `Ok` means that the manifest stands beside a whole artifact.
+    pub(super) async fn run(&self, supply: &mut dyn Supply, upload: &mut Upload) -> Result<Manifest> {
         let (writer, reader) = seal(self.plan()?)?;
         let sink = RawSink::new(writer, Arc::clone(&self.meter));
-        let (sealed, observed) =
-            tokio::try_join!(self.store(reader, upload), dump(engine, self.source, sink))?;
+        let (sealed, observed) = tokio::try_join!(self.store(reader, upload), fill(supply, sink))?;
         // To complete a large object takes a store minutes, in which no byte moves.
         let completing = self.meter.hold();
         let volumes = upload.finish().await?;
@@ -123,9 +142,9 @@ impl Attempt<'_> {
     }
 }
 
-async fn dump(engine: &dyn Engine, source: &Source, mut sink: RawSink) -> Result<Observed> {
+async fn fill(supply: &mut dyn Supply, mut sink: RawSink) -> Result<Observed> {
     let outcome = async {
-        let observed = engine.dump(source, &mut sink).await?;
+        let observed = supply.stream(&mut sink).await?;
         sink.finish().await?;
         Ok::<_, Error>(observed)
     };

@@ -6,7 +6,7 @@
 //! the attempt itself, or, after a crash, by the sweep or the next attempt.
 
 mod adopt;
-mod attempt;
+pub(crate) mod attempt;
 mod download;
 mod manifest;
 mod naming;
@@ -20,7 +20,7 @@ pub(crate) use self::adopt::in_clear;
 pub use self::download::Download;
 pub(crate) use self::naming::claim_key;
 pub use self::run::run;
-pub(crate) use self::run::run_in_place;
+pub(crate) use self::run::{run_in_place, take_in};
 use crate::app::App;
 use crate::databases;
 use crate::engine;
@@ -105,7 +105,7 @@ pub async fn stats(app: &App, database: Option<DatabaseId>) -> Result<Totals> {
 pub async fn delete(app: &App, id: JobId) -> Result<bool> {
     let found = get(app, id).await?;
     // Without its database no restore can be confirmed any more, nor undone.
-    let undoable = app.catalog.database(found.database_id).await?.is_some();
+    let undoable = found.backup()?.pinned && app.catalog.database(found.database_id).await?.is_some();
     aftermath::see_to(app, &found).await?;
     let delete = |job: &mut Job| {
         if undoable && job.backup()?.pinned && job.status == Status::Succeeded {

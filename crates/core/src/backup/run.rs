@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::adopt::{self, Finished};
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Dumped, Supply};
+use super::engine_of;
 use super::naming;
 use super::staging::Staging;
 use super::sweep;
@@ -21,7 +22,7 @@ use crate::engine::{JobLog, Meter, Source};
 use crate::jobs::keeper::{Keeper, Stop, flush};
 use crate::jobs::place::Place;
 use crate::jobs::{self, Held, Ran, Worker, aftermath};
-use crate::model::{Job, JobId, Status, WorkKind};
+use crate::model::{BackupKind, Job, JobId, Status, WorkKind};
 use crate::storage::Upload;
 use crate::{Error, ErrorKind, Result};
 
@@ -43,11 +44,21 @@ pub(crate) async fn run_in_place(app: &App, id: JobId, worker: &Worker, place: &
 }
 
 async fn work(held: Held<'_>, job: Job) -> Result<Ran> {
-    let Held { app, worker, place, id, fence } = held;
-    match (Running { app, worker, place, id, fence }).work(&job).await {
+    let ran = Running::of(held).work(&job).await;
+    unless_taken(held.app, &job, ran).await
+}
+
+/// Works on the first and only attempt of a job that is ours already, with bytes that come from elsewhere.
+pub(crate) async fn take_in(held: Held<'_>, job: Job, supply: Box<dyn Supply>, log: JobLog) -> Result<Ran> {
+    let ran = Running::of(held).take_in(&job, supply, log).await;
+    unless_taken(held.app, &job, ran).await
+}
+
+async fn unless_taken(app: &App, job: &Job, ran: Result<Ran>) -> Result<Ran> {
+    match ran {
         // Somebody else has the job, or it was deleted.
         Err(e) if matches!(e.kind(), ErrorKind::Fenced | ErrorKind::NotFound) => {
-            sweep::disown(app, &job, job.attempts.current).await?;
+            sweep::disown(app, job, job.attempts.current).await?;
             Ok(Ran::NotOurs)
         }
         ran => ran,
@@ -63,7 +74,12 @@ struct Running<'a> {
     fence: u64,
 }
 
-impl Running<'_> {
+impl<'a> Running<'a> {
+    fn of(held: Held<'a>) -> Self {
+        let Held { app, worker, place, id, fence } = held;
+        Self { app, worker, place, id, fence }
+    }
+
     async fn work(&self, job: &Job) -> Result<Ran> {
         if job.cancel_requested {
             return self.end(Job::cancelled).await;
@@ -73,6 +89,10 @@ impl Running<'_> {
             Ok(None) => {}
             Err(e) if e.kind() == ErrorKind::Fenced => return Err(e),
             Err(e) => return self.failed(e.within("look at earlier attempts")).await,
+        }
+        if job.backup()?.kind == BackupKind::Uploaded {
+            // Its bytes are gone with whoever received them.
+            return self.failed(broken_off()).await;
         }
         if job.is_exhausted() {
             let message = format!("its worker died in each of {} attempts", job.attempts.failures);
@@ -84,6 +104,15 @@ impl Running<'_> {
             Ok(prepared) => self.attempt(prepared).await,
             Err(e) if e.kind() == ErrorKind::Fenced => Err(e),
             // Nothing has been written yet, so nothing of this attempt has to be removed.
+            Err(e) => self.failed_clean(job.attempts.current, e).await,
+        }
+    }
+
+    async fn take_in(&self, job: &Job, supply: Box<dyn Supply>, log: JobLog) -> Result<Ran> {
+        let started = job.started_at.unwrap_or(job.created_at);
+        match naming::named(self.app, job.clone(), self.fence, started).await {
+            Ok((job, name)) => self.attempt(Prepared { job, name, supply, log, _staging: None }).await,
+            Err(e) if e.kind() == ErrorKind::Fenced => Err(e),
             Err(e) => self.failed_clean(job.attempts.current, e).await,
         }
     }
@@ -106,18 +135,18 @@ impl Running<'_> {
             sqlite_roots: app.limits.sqlite_roots.clone(),
             log: log.clone(),
         };
-        Ok(Prepared { job, name, source, log, _staging: staging })
+        let supply = Box::new(Dumped { engine: engine_of(job.backup()?)?, source });
+        Ok(Prepared { job, name, supply, log, _staging: Some(staging) })
     }
 
     async fn attempt(&self, prepared: Prepared) -> Result<Ran> {
-        let Prepared { job, name, source, log, _staging } = prepared;
+        let Prepared { job, name, mut supply, log, _staging } = prepared;
         log.info(format!("attempt {} of {} by {}", job.attempts.current, self.id, self.worker.owner));
         let meter = Arc::new(Meter::default());
         let attempt = Attempt {
             app: self.app,
             job: &job,
             name: &name,
-            source: &source,
             meter: Arc::clone(&meter),
             published: AtomicBool::new(false),
         };
@@ -133,7 +162,7 @@ impl Running<'_> {
         };
         let mut upload = attempt.upload();
         let outcome = tokio::select! {
-            done = attempt.run(&mut upload) => done.map_err(Stop::Failed),
+            done = attempt.run(supply.as_mut(), &mut upload) => done.map_err(Stop::Failed),
             stop = keeper.keep() => Err(stop),
         };
         let ran = match outcome {
@@ -171,6 +200,7 @@ impl Running<'_> {
         let attempt = job.attempts.current;
         match stop {
             Stop::Failed(e) => {
+                let e = of_a_sender(job, e);
                 log.error(e.to_string());
                 if clean { self.failed_clean(attempt, e).await } else { self.failed(e).await }
             }
@@ -250,9 +280,24 @@ impl Running<'_> {
 struct Prepared {
     job: Job,
     name: String,
-    source: Source,
+    supply: Box<dyn Supply>,
     log: JobLog,
-    _staging: Staging,
+    _staging: Option<Staging>,
+}
+
+/// Where silence is a sender's, neither locks nor queries are to be looked for.
+fn of_a_sender(job: &Job, error: Error) -> Error {
+    let uploaded = job.backup().is_ok_and(|backup| backup.kind == BackupKind::Uploaded);
+    if uploaded && error.kind() == ErrorKind::Timeout && error.operation() == "dump" {
+        return error.with_mend("send the file again, over a connection that does not stand still");
+    }
+    error
+}
+
+/// The end of an upload whose receiver died.
+fn broken_off() -> Error {
+    Error::new(ErrorKind::Incomplete, "receive an upload", "the upload broke off: its receiver died")
+        .with_mend("send the file again")
 }
 
 fn is_committed(job: &Job, attempt: u32) -> bool {

@@ -90,7 +90,7 @@ fn setting(name: &str, place: &Place<'_>) -> Result<Option<Value>> {
         "format" => place.choice(&["plain", "custom"])?.into(),
         "encryption" => recipients(place, false)?.into(),
         "enabled" | "package" => place.boolean()?.into(),
-        "verify" => only(place, &["off", "after_each", "daily", "weekly"])?.into(),
+        "verify" => verify(place)?.into(),
         "runner" => only(place, &["auto", "lambda", "fargate"])?.into(),
         _ => return Ok(None),
     };
@@ -99,6 +99,11 @@ fn setting(name: &str, place: &Place<'_>) -> Result<Option<Value>> {
 
 fn no_limit(error: Error) -> Error {
     error.with_mend("leave it empty, or null, for no limit")
+}
+
+/// When backups are test-restored. (`off` without quotes is text here.)
+pub(super) fn verify<'a>(place: &Place<'a>) -> Result<&'a str> {
+    place.choice(&["off", "after_each", "daily", "weekly"])
 }
 
 /// The first of the words; the others are documented and not built yet.
@@ -131,7 +136,7 @@ pub(super) fn schedule(place: &Place<'_>) -> Result<String> {
     Ok(expression.to_owned())
 }
 
-fn timezone(place: &Place<'_>) -> Result<String> {
+pub(super) fn timezone(place: &Place<'_>) -> Result<String> {
     let name = place.text()?;
     zone(name).map_err(|error| place.refused(&error))?;
     Ok(name.to_owned())

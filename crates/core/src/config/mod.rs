@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 pub(crate) use self::apply::claim_of_entry;
 pub use self::apply::{Applied, apply};
 
+use crate::limits::Uploads;
 use crate::model::Credentials;
 use crate::{Error, ErrorKind, Result};
 
@@ -50,6 +51,8 @@ pub const DEFAULT_RETENTION_SCHEDULE: &str = "15 * * * *";
 
 /// How many days safety backups are kept when nobody says otherwise.
 pub const DEFAULT_SAFETY_DAYS: u32 = 7;
+/// When databases whose backups are test-restored daily or weekly have their turn when nobody says otherwise.
+pub const DEFAULT_VERIFY_SCHEDULE: &str = "0 5 * * *";
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +64,8 @@ pub struct Config {
     /// When retention runs over all databases, as a crontab in `global.timezone`; none: it has no schedule
     /// of its own.
     pub retention_schedule: Option<String>,
+    /// When backups are test-restored.
+    pub verify: Verify,
     /// The databases, in the file's order, each with what it inherits.
     pub databases: Vec<Entry>,
     /// How the server runs.
@@ -70,6 +75,8 @@ pub struct Config {
     /// The file of the keys that open encrypted artifacts (`encryption.identity_file`), where the file
     /// names one.
     pub identity_file: Option<String>,
+    /// What uploads may have.
+    pub uploads: Uploads,
     /// The catalog's URL (`sqlite://…`), where the file names one.
     pub catalog: Option<String>,
     /// The storage's URL (of a scheme of [`Stores`]), where the file names one.
@@ -112,6 +119,15 @@ pub struct Global {
     pub settings: Map<String, Value>,
     /// How many jobs run at once.
     pub max_parallel_jobs: u32,
+}
+
+/// The section `verify`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verify {
+    /// When databases whose policy is `daily` or `weekly` have their turn; none: never by themselves.
+    pub schedule: Option<String>,
+    /// The zone of that schedule, of its days and its weeks; none: `global.timezone`.
+    pub timezone: Option<String>,
 }
 
 /// The section `package-conf`.

@@ -5,10 +5,16 @@ use serde_json::{Map, Value};
 use super::place::{Known, Place};
 use super::{
     Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
-    DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_SAFETY_DAYS, DEFAULT_STALL_SECONDS, Global,
-    PackageCompression, PackageConf, Restore, Server, Stores, entries, fields,
+    DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_SAFETY_DAYS, DEFAULT_STALL_SECONDS,
+    DEFAULT_VERIFY_SCHEDULE, Global, PackageCompression, PackageConf, Restore, Server, Stores, Verify,
+    entries, fields,
 };
+use crate::limits::{GIGABYTE, Uploads};
+use crate::retention::RECORD_DAYS;
 use crate::{Error, Result};
+
+/// A petabyte: larger numbers are mistakes.
+const MOST_GIGABYTES: u32 = 1_000_000;
 
 const ROOT: Known = Known {
     fields: &[
@@ -22,6 +28,7 @@ const ROOT: Known = Known {
         "retention",
         "restore",
         "verify",
+        "uploads",
     ],
     later: &["notifications", "runner"],
 };
@@ -45,16 +52,16 @@ const PACKAGE: Known =
     Known { fields: &["schedule", "compression", "retention_days", "max_backups"], later: &[] };
 
 const RESTORE: Known = Known { fields: &["allow_superuser", "safety_days"], later: &[] };
+const VERIFY: Known = Known { fields: &["policy", "schedule", "timezone"], later: &["servers"] };
+const UPLOADS: Known = Known { fields: &["max_gb", "max_upload_gb"], later: &[] };
 
 const RETENTION: Known = Known { fields: &["schedule"], later: &[] };
 
 /// The whole file.
 pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
     let root = root.section(&ROOT)?;
-    if let Some(verify) = root.some("verify").filter(|verify| verify.choice(&["off"]).is_err()) {
-        return Err(verify.later());
-    }
     let mut inherited = Map::new();
+    let verify = verify(root.some("verify"), &mut inherited)?;
     if let Some(encryption) = root.get("encryption") {
         inherited.insert("encryption".to_owned(), fields::recipients(encryption, true)?.into());
     }
@@ -65,6 +72,7 @@ pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
     Ok(Config {
         package: root.some("package-conf").map(package).transpose()?,
         retention_schedule: retention(root.get("retention"))?,
+        verify,
         databases: match root.get("databases") {
             Some(list) => entries::read(list, &global.settings)?,
             None => Vec::new(),
@@ -72,6 +80,7 @@ pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
         server: server(root.get("server"))?,
         restore: restore(root.get("restore"))?,
         identity_file,
+        uploads: uploads(root.some("uploads"))?,
         catalog: root.some("catalog").map(|place| url(place, &["sqlite"], catalogs)).transpose()?,
         storage: root.some("storage").map(|place| url(place, stores.here, left_out)).transpose()?,
         global,
@@ -123,9 +132,41 @@ fn restore(place: Option<&Place<'_>>) -> Result<Restore> {
         restore.allow_superuser = allow.boolean()?;
     }
     if let Some(days) = section.some("safety_days") {
-        restore.safety_days = days.number(1, fields::MAX_DAYS)?;
+        // Then the restore itself is forgotten.
+        restore.safety_days = days.number(1, RECORD_DAYS)?;
     }
     Ok(restore)
+}
+
+/// A word is the policy that databases inherit; a mapping says when `daily` and `weekly` have their turn.
+fn verify(place: Option<&Place<'_>>, inherited: &mut Map<String, Value>) -> Result<Verify> {
+    let mut verify = Verify { schedule: Some(DEFAULT_VERIFY_SCHEDULE.to_owned()), timezone: None };
+    let Some(place) = place else { return Ok(verify) };
+    if !place.is_mapping() {
+        inherited.insert("verify".to_owned(), fields::verify(place)?.into());
+        return Ok(verify);
+    }
+    let section = place.section(&VERIFY)?;
+    if let Some(policy) = section.some("policy") {
+        inherited.insert("verify".to_owned(), fields::verify(policy)?.into());
+    }
+    if let Some(schedule) = section.get("schedule") {
+        verify.schedule = if schedule.is_null() { None } else { Some(fields::schedule(schedule)?) };
+    }
+    verify.timezone = section.some("timezone").map(fields::timezone).transpose()?;
+    Ok(verify)
+}
+
+fn uploads(place: Option<&Place<'_>>) -> Result<Uploads> {
+    let mut uploads = Uploads::default();
+    let Some(place) = place else { return Ok(uploads) };
+    let section = place.section(&UPLOADS)?;
+    for (field, value) in [("max_gb", &mut uploads.most_raw), ("max_upload_gb", &mut uploads.most_sent)] {
+        if let Some(number) = section.some(field) {
+            *value = u64::from(number.number(1, MOST_GIGABYTES)?) * GIGABYTE;
+        }
+    }
+    Ok(uploads)
 }
 
 fn server(place: Option<&Place<'_>>) -> Result<Server> {

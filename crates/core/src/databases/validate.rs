@@ -2,7 +2,7 @@
 
 use crate::engine;
 use crate::limits::Limits;
-use crate::model::{DumpFormat, EngineKind, Settings, VerifyPolicy};
+use crate::model::{DumpFormat, EngineKind, Settings};
 use crate::schedule::{MAX_JITTER_SECONDS, Schedule};
 use crate::seal::Recipient;
 use crate::{Error, Result};
@@ -41,9 +41,6 @@ pub(crate) fn well_formed(mut settings: Settings) -> Result<Settings> {
 
 /// Refuses what is documented and comes with a later version.
 pub fn refuse_unbuilt(settings: &Settings) -> Result<()> {
-    if settings.verify != VerifyPolicy::Off {
-        return Err(Error::invalid("verify", "test restores are not built yet in this version; use off"));
-    }
     if engine::engine(settings.engine).is_none() {
         return Err(super::not_built(settings.engine));
     }

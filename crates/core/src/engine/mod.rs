@@ -7,13 +7,15 @@
 //! completeness rule: it never answers `Ok` for a dump that it cannot prove to be whole.
 //! `CONTRIBUTING.md` has the recipe with the tests that go with it.
 
+pub mod account;
 pub mod feed;
 pub mod mysql;
 pub mod observe;
 pub mod postgres;
 pub mod process;
-mod pump;
+pub(crate) mod pump;
 pub mod restore;
+pub mod scratch;
 pub mod sink;
 mod source;
 pub mod sqlite;
@@ -27,6 +29,7 @@ use self::observe::Observer;
 pub use self::restore::{
     Dump, DumpFacts, DumpSource, Loaded, Present, Refusal, Restorer, Survey, Target, WasSwapped,
 };
+use self::scratch::ScratchServers;
 pub use self::sink::{Meter, RawSink};
 pub use self::source::{JobLog, ResolvedLogin, Source};
 pub use self::toolbox::{Tool, Toolbox};
@@ -68,8 +71,18 @@ pub trait Engine: Send + Sync {
         None
     }
 
+    /// Where its dumps are test-restored; none where this build cannot yet.
+    fn scratch(&self) -> Option<&dyn ScratchServers> {
+        None
+    }
+
     /// What watches a dump of that shape on its way in, and decides whether it is whole.
     fn observer(&self, format: DumpFormat) -> Box<dyn Observer>;
+
+    /// The same for a file that somebody uploaded: both when it comes in and whenever it is loaded.
+    fn upload_observer(&self, format: DumpFormat) -> Box<dyn Observer> {
+        self.observer(format)
+    }
 }
 
 /// The engine for a kind of database; none where this build has none yet.

@@ -2,7 +2,8 @@
 //!
 //! A child gets no shell, a cleaned environment, no standard input, a process group of its own, and
 //! never a secret in its arguments or its environment: those go into files of mode 0600. Whatever
-//! happens to us, the group is killed when its [`Child`] is dropped.
+//! happens to us, the group is killed when its [`Child`] is dropped. A server stands behind a guardian besides,
+//! the one shell that starts here, so that it does not outlive us.
 #![expect(clippy::disallowed_methods, reason = "subprocesses start here, and nowhere else")]
 
 use std::ffi::{OsStr, OsString};
@@ -16,6 +17,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child as TokioChild, ChildStderr, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
+use super::account::Account;
 use super::observe::{Observed, Observer};
 use super::pump::pump;
 use super::sink::RawSink;
@@ -28,6 +30,22 @@ const TAIL_LINES: usize = 40;
 const TAIL_BYTES: usize = 8 * 1024;
 /// Longer lines do not go into the log.
 const LONGEST_LINE: usize = 4 * 1024;
+/// A shell that ends a server when nobody holds its standard input any more: neither a crash of ours nor a
+/// `kill -9` leaves one running. It is given the signal that stops the server, and the server's words, as
+/// arguments; nothing is put into its text.
+const GUARDIAN: &str = r#"
+signal=$1
+shift
+exec 3<&0 </dev/null
+"$@" 3<&- &
+server=$!
+{ read -r _ <&3; kill -s "$signal" "$server"; sleep 5; kill -s KILL "$server"; } 2>/dev/null &
+watcher=$!
+wait "$server"
+status=$?
+kill "$watcher" 2>/dev/null
+exit "$status"
+"#;
 /// How long standard error is read after the tool has ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -36,6 +54,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub struct Invocation {
     command: Command,
     name: String,
+    guarded: bool,
 }
 
 /// How a tool ended, and the end of what it said.
@@ -56,7 +75,7 @@ impl Invocation {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true).current_dir(home);
         let name = tool.file_name().unwrap_or(tool.as_os_str()).to_string_lossy().into_owned();
-        Self { command, name }
+        Self { command, name, guarded: false }
     }
 
     /// Adds an argument. Never a secret.
@@ -89,6 +108,26 @@ impl Invocation {
         self
     }
 
+    /// A server that lives no longer than we do: a guardian stops it with `signal` when its [`Child`] is
+    /// dropped, and when this process dies.
+    pub fn server(program: &Path, home: &Path, signal: &str) -> Self {
+        let mut invocation = Self::new(Path::new("/bin/sh"), home).args(["-c", GUARDIAN, "guardian", signal]);
+        invocation = invocation.arg(program).fed();
+        invocation.command.kill_on_drop(false);
+        invocation.guarded = true;
+        invocation.name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
+        invocation
+    }
+
+    /// Runs it as another user, without any supplementary group (the standard library drops them where a
+    /// privileged process names a user). Its home must be a folder that this user reaches.
+    pub fn run_as(mut self, account: Option<&Account>) -> Self {
+        if let Some(account) = account {
+            self.command.gid(account.gid).uid(account.uid);
+        }
+        self
+    }
+
     /// Starts it.
     pub fn start(mut self, redactor: Redactor, log: Option<JobLog>) -> Result<Child> {
         let child = self
@@ -96,7 +135,8 @@ impl Invocation {
             .spawn()
             .map_err(|e| Error::new(ErrorKind::Tool, format!("start {}", self.name), e.to_string()))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-        let mut child = Child { process: child, group, name: self.name, stderr: None };
+        let guarded = self.guarded;
+        let mut child = Child { process: child, group, guarded, name: self.name, stderr: None };
         child.stderr = child.process.stderr.take().map(|pipe| Complaints::keep(pipe, redactor, log));
         Ok(child)
     }
@@ -138,6 +178,7 @@ pub(super) async fn version_of(tool: &Path, home: &Path) -> Option<String> {
 pub struct Child {
     process: TokioChild,
     group: Option<rustix::process::Pid>,
+    guarded: bool,
     name: String,
     stderr: Option<Complaints>,
 }
@@ -154,6 +195,11 @@ impl Child {
         let pipe = self.process.stdin.take();
         let pipe = pipe.ok_or_else(|| Error::internal("feed a tool", "it has no input, or it was taken"))?;
         pipe.into_owned_fd().map_err(|e| Error::internal("feed a tool", e))
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.process.try_wait(), Ok(None))
     }
 
     /// Waits for its end.
@@ -179,7 +225,11 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.kill_group();
+        // A server is stopped in order by its guardian, whose input ends here: killed, it would leave shared
+        // memory behind.
+        if !self.guarded {
+            self.kill_group();
+        }
     }
 }
 

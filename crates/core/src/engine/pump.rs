@@ -18,7 +18,7 @@ use super::sink::RawSink;
 use crate::{Error, Result};
 
 /// How much is read at once.
-const CHUNK: usize = 256 * 1024;
+pub(crate) const CHUNK: usize = 256 * 1024;
 /// How many chunks there are: one being read, one being sealed, two on their way.
 const CHUNKS: usize = 4;
 /// What a pipe is asked to hold. It is the most that Linux gives to everybody.
@@ -35,14 +35,30 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// May be dropped at any time: the reading thread ends within a tenth of a second, even if somebody still
 /// holds the pipe's other end.
 pub(super) async fn pump(pipe: OwnedFd, observer: Box<dyn Observer>, sink: &mut RawSink) -> Result<Observed> {
+    let source = Source::new(pipe).map_err(|e| Error::internal("read a dump", e))?;
+    pump_from(source, observer, sink).await
+}
+
+/// What a dump's bytes are read from, on a thread that may wait.
+pub(crate) trait Chunks: Send + 'static {
+    /// Fills a chunk with what there is, and answers whether more may come; `wanted` says whether anybody still
+    /// asks.
+    fn fill(&mut self, chunk: &mut Vec<u8>, wanted: &dyn Fn() -> bool) -> Result<bool>;
+}
+
+/// The same from anywhere.
+pub(crate) async fn pump_from(
+    source: impl Chunks,
+    observer: Box<dyn Observer>,
+    sink: &mut RawSink,
+) -> Result<Observed> {
     let (full_in, full_out) = mpsc::channel(CHUNKS);
     let (free_in, free_out) = mpsc::channel(CHUNKS);
     for _ in 0..CHUNKS {
         // The places were just made: one for each chunk.
         let _ = free_in.try_send(Vec::new());
     }
-    let source = Source::new(pipe).map_err(|e| Error::internal("read a dump", e))?;
-    let watching = tokio::task::spawn_blocking(move || watch(&source, observer, free_out, &full_in));
+    let watching = tokio::task::spawn_blocking(move || watch(source, observer, free_out, &full_in));
     let copied = copy(full_out, free_in, sink).await;
     let watched = watching.await.map_err(|e| Error::internal("watch a dump", e))?;
     // The observer's refusal comes first: the copy may have ended because of it.
@@ -64,16 +80,15 @@ async fn copy(
     Ok(())
 }
 
-/// Reads to the end of the pipe, or until nobody takes the chunks any more.
+/// Reads to the end, or until nobody takes the chunks any more.
 fn watch(
-    source: &Source,
+    mut source: impl Chunks,
     mut observer: Box<dyn Observer>,
     mut free: mpsc::Receiver<Vec<u8>>,
     full: &mpsc::Sender<Vec<u8>>,
 ) -> Result<Box<dyn Observer>> {
     while let Some(mut chunk) = free.blocking_recv() {
-        let more = source.fill(&mut chunk, || !full.is_closed());
-        let more = more.map_err(|e| Error::internal("read a dump", e))?;
+        let more = source.fill(&mut chunk, &|| !full.is_closed())?;
         if !chunk.is_empty() {
             observer.feed(&chunk)?;
             if full.blocking_send(chunk).is_err() {
@@ -103,7 +118,7 @@ impl Source {
 
     /// Fills a chunk with what there is, and answers whether more may come. An empty pipe is waited for, as
     /// long as somebody wants the bytes.
-    fn fill(&self, chunk: &mut Vec<u8>, wanted: impl Fn() -> bool) -> io::Result<bool> {
+    fn read(&self, chunk: &mut Vec<u8>, wanted: &dyn Fn() -> bool) -> io::Result<bool> {
         chunk.clear();
         chunk.reserve_exact(CHUNK);
         while chunk.len() < CHUNK {
@@ -111,7 +126,7 @@ impl Source {
                 Ok(0) => return Ok(false),
                 Err(Errno::AGAIN) if !chunk.is_empty() => break,
                 Err(Errno::AGAIN) => {
-                    if !self.wait(&wanted)? {
+                    if !self.wait(wanted)? {
                         return Ok(false);
                     }
                     std::thread::sleep(self.pause);
@@ -124,7 +139,7 @@ impl Source {
     }
 
     /// Waits for bytes or for the end; false when the bytes are not wanted any more.
-    fn wait(&self, wanted: impl Fn() -> bool) -> io::Result<bool> {
+    fn wait(&self, wanted: &dyn Fn() -> bool) -> io::Result<bool> {
         while wanted() {
             match poll(&mut [PollFd::new(&self.pipe, PollFlags::IN)], Some(&LOOK)) {
                 Ok(0) | Err(Errno::INTR) => {}
@@ -133,6 +148,12 @@ impl Source {
             }
         }
         Ok(false)
+    }
+}
+
+impl Chunks for Source {
+    fn fill(&mut self, chunk: &mut Vec<u8>, wanted: &dyn Fn() -> bool) -> Result<bool> {
+        self.read(chunk, wanted).map_err(|e| Error::internal("read a dump", e))
     }
 }
 

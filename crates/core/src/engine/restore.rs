@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Meter, Observed, Source};
+use super::observe::Observer;
+use super::{Engine, Meter, Observed, Source};
 use crate::fingerprint::Fingerprint;
 use crate::model::{BackupKind, DumpFormat, EngineKind, RestoreMode, RestoreOptions};
 use crate::{Error, Result};
@@ -101,6 +102,14 @@ impl Target {
     /// The target's name.
     pub fn database_name(&self) -> &str {
         &self.at.settings.database_name
+    }
+}
+
+/// What watches the dump on its way to the target.
+pub(super) fn observer_for(engine: &dyn Engine, target: &Target) -> Box<dyn Observer> {
+    match target.dump.kind {
+        BackupKind::Uploaded => engine.upload_observer(target.dump.format),
+        _ => engine.observer(target.dump.format),
     }
 }
 

@@ -63,7 +63,12 @@ impl Meter {
         self.read_back.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Bytes that storage gave back so far.
+    /// Counts bytes as somebody sends them, packed: signs of life, and no progress of the dump.
+    pub fn received(&self, bytes: usize) {
+        self.read_back.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that storage gave back, or somebody sent, so far.
     pub fn bytes_read_back(&self) -> u64 {
         self.read_back.load(Ordering::Relaxed)
     }

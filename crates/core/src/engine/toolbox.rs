@@ -37,7 +37,16 @@ impl Toolbox {
             versions.sort();
             self.folders.extend(versions);
         }
-        let others = ["/usr/pgsql/bin", "/usr/local/mysql/bin", "/usr/local/bin", "/usr/bin"];
+        let others = [
+            "/usr/pgsql/bin",
+            "/usr/local/mysql/bin",
+            "/usr/local/bin",
+            "/usr/bin",
+            // Servers, which test restores start.
+            "/usr/local/sbin",
+            "/usr/sbin",
+            "/usr/libexec",
+        ];
         self.folders.extend(others.map(PathBuf::from));
         self
     }

@@ -16,6 +16,7 @@ use crate::jobs;
 use crate::model::{Database, DatabaseId, Job, JobId};
 use crate::ports::Event;
 use crate::retention;
+use crate::verify;
 use crate::{Error, ErrorKind, Result};
 
 /// How many are counted in one write: their ids stand in the database's record until they are told.
@@ -41,6 +42,7 @@ pub(crate) async fn see_to_all(app: &App, jobs: &[Job]) -> Result<()> {
 async fn tell(app: &App, job: &Job) -> Result<()> {
     // Boxed, because every backup's own future would have to have room for it.
     Box::pin(retention::after_backup(app, job)).await?;
+    Box::pin(verify::after_backup(app, job)).await?;
     app.events.publish(Event::JobEnded(Box::new(job.clone()))).await?;
     let told = jobs::update(app, job.id, |job| {
         job.told();

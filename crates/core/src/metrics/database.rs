@@ -5,11 +5,15 @@ use prometheus::proto::MetricFamily;
 use super::family::{Family, Labels, flag, instant, number, seconds};
 use crate::app::App;
 use crate::databases;
-use crate::model::{Database, Status};
+use crate::model::{Database, History, Status, VerificationStatus};
 
 /// What a backup can end as: each has a series from the beginning, so that a first failure is an
 /// increase.
 const ENDS: [Status; 4] = [Status::Succeeded, Status::Failed, Status::Cancelled, Status::Skipped];
+
+/// What a test restore can find, likewise.
+const VERDICTS: [VerificationStatus; 3] =
+    [VerificationStatus::Ok, VerificationStatus::Failed, VerificationStatus::NotVerified];
 
 pub(super) struct PerDatabase {
     total: Family,
@@ -23,6 +27,10 @@ pub(super) struct PerDatabase {
     next_due: Family,
     held_back: Family,
     enabled: Family,
+    verdicts: Family,
+    last_verified: Family,
+    restore: Family,
+    verification_failed: Family,
     unread: u64,
 }
 
@@ -68,6 +76,22 @@ impl PerDatabase {
                  with its credentials missing), else 0.",
             ),
             enabled: Family::gauge("backup_database_enabled", "1 when the database's schedule runs, else 0."),
+            verdicts: Family::counter(
+                "backup_verification_total",
+                "Test restores by their verdict: ok, failed, or not_verified where it could not be tried.",
+            ),
+            last_verified: Family::gauge(
+                "backup_last_verified_timestamp_seconds",
+                "When a test restore was last found ok, in seconds since 1970.",
+            ),
+            restore: Family::gauge(
+                "backup_restore_seconds",
+                "The measured recovery time: how long checking and loading took in that test restore.",
+            ),
+            verification_failed: Family::gauge(
+                "backup_verification_failed",
+                "1 when the newest verdict of a test restore is failed, 0 when it is ok.",
+            ),
             unread: 0,
         }
     }
@@ -101,8 +125,23 @@ impl PerDatabase {
             self.last_success.add(labels, instant(last.finished_at));
             self.last_duration.add(labels, seconds(last.duration_ms));
         }
+        self.add_verdicts(labels, history);
         let last_run = history.last_run.as_ref();
         self.last_run_failed.add_known(labels, last_run.map(|run| flag(run.status == Status::Failed)));
+    }
+
+    fn add_verdicts(&mut self, labels: &Labels, history: &History) {
+        for verdict in VERDICTS {
+            let counted = history.verdicts.get(verdict.as_str()).copied().unwrap_or(0);
+            self.verdicts.add(&labels.clone().with("status", verdict.as_str()), number(counted));
+        }
+        if let Some(last) = &history.last_verified {
+            self.last_verified.add(labels, instant(last.at));
+            self.restore.add_known(labels, last.duration_ms.map(seconds));
+        }
+        let failed = |verdict: VerificationStatus| flag(verdict == VerificationStatus::Failed);
+        let known = history.last_verdict.as_ref();
+        self.verification_failed.add_known(labels, known.map(|last| failed(last.status)));
     }
 
     /// How many values could not be read.
@@ -123,6 +162,10 @@ impl PerDatabase {
             self.next_due,
             self.held_back,
             self.enabled,
+            self.verdicts,
+            self.last_verified,
+            self.restore,
+            self.verification_failed,
         ];
         families.into_iter().filter_map(Family::finish)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::backup::VerificationStatus;
+use super::backup::{BackupKind, VerificationStatus};
 use super::id::JobId;
 use super::job::{Job, Status};
 use super::verify::TestRestore;
@@ -40,7 +40,7 @@ pub struct History {
     /// The newest test restore whose verdict was `ok`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_verified: Option<LastVerdict>,
-    /// The newest test restore that had a verdict.
+    /// The newest test restore whose verdict was `ok` or `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_verdict: Option<LastVerdict>,
     /// Those counted last whose own records may not say so yet. It is what makes counting exact:
@@ -109,6 +109,8 @@ impl History {
     pub fn count(&mut self, job: &Job, now: Timestamp) {
         self.counted.push(job.id);
         match &job.work {
+            // What somebody uploads says nothing about how the database is backed up.
+            Work::Dump(backup) if backup.kind == BackupKind::Uploaded => {}
             Work::Dump(_) => self.count_backup(job, now),
             Work::Restore(_) => *self.restores.entry(job.status.as_str().to_owned()).or_default() += 1,
             Work::Verify(test) => self.count_verdict(test, now),
@@ -128,7 +130,8 @@ impl History {
         if verdict.status == VerificationStatus::Ok && newer(&self.last_verified) {
             self.last_verified = Some(last.clone());
         }
-        if newer(&self.last_verdict) {
+        // What could not be tried tells nothing of the backups: an alert on a failed one goes on.
+        if verdict.status != VerificationStatus::NotVerified && newer(&self.last_verdict) {
             self.last_verdict = Some(last);
         }
     }

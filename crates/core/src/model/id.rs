@@ -76,14 +76,32 @@ impl JobId {
     /// The id of the job for one slot of one database: the same slot always gives the same id, so
     /// that a conditional create is all it takes to give a due time one outcome.
     pub fn for_slot(database: DatabaseUid, slot: jiff::Timestamp) -> Self {
+        let millis = slot.as_millisecond();
+        Self::derived(millis, &[b"respaldo slot v1", database.to_string().as_bytes(), &millis.to_be_bytes()])
+    }
+
+    /// The id of the test restore that follows a backup by its database's policy: a backup has one.
+    pub fn for_verification(backup: Self) -> Self {
+        let millis = i64::try_from(backup.0.timestamp_ms()).unwrap_or(0);
+        Self::derived(millis, &[b"respaldo verify v1", backup.to_string().as_bytes()])
+    }
+
+    /// The id of a database's test restore of one day or one week, which `period` names.
+    pub fn for_period(database: DatabaseUid, period: &str, begins: jiff::Timestamp) -> Self {
+        let database = database.to_string();
+        let parts: [&[u8]; 3] = [b"respaldo verify period v1", database.as_bytes(), period.as_bytes()];
+        Self::derived(begins.as_millisecond(), &parts)
+    }
+
+    /// A ULID of that time, whose random part follows from these parts.
+    fn derived(millis: i64, parts: &[&[u8]]) -> Self {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(b"respaldo slot v1");
-        hasher.update(database.to_string().as_bytes());
-        hasher.update(&slot.as_millisecond().to_be_bytes());
+        for part in parts {
+            hasher.update(part);
+        }
         let mut random = [0u8; 16];
         random[6..].copy_from_slice(&hasher.finalize().as_bytes()[..10]);
-        let millis = u64::try_from(slot.as_millisecond()).unwrap_or(0);
-        Self(Ulid::from_parts(millis, u128::from_be_bytes(random)))
+        Self(Ulid::from_parts(u64::try_from(millis).unwrap_or(0), u128::from_be_bytes(random)))
     }
 }
 

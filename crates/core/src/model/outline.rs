@@ -11,6 +11,7 @@ use super::job::{Job, Status};
 /// artifact, its fingerprint and its attempts, so that ten thousand of them are read at once.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "Record")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any may go with any")]
 pub struct Outline {
     /// The job.
     pub id: JobId,
@@ -55,9 +56,10 @@ impl Outline {
         })
     }
 
-    /// Whether it is a good backup: it succeeded, and its artifact is there.
+    /// Whether it is a good backup: it succeeded, its artifact is there, and it was made of the database. A file
+    /// that somebody uploaded does not stand for the database, however new it is.
     pub fn is_good(&self) -> bool {
-        self.status == Status::Succeeded && self.stored
+        self.status == Status::Succeeded && self.stored && self.kind != BackupKind::Uploaded
     }
 
     /// Whether it is a good backup whose restored copy was found equal.

@@ -17,7 +17,7 @@ use crate::seal::Identity;
 use crate::{Error, ErrorKind, Result};
 
 /// The manifest of a succeeded backup, and whether its HMAC is ours.
-pub(super) async fn manifest(app: &App, job: &Job) -> Result<(Manifest, bool)> {
+pub(crate) async fn manifest(app: &App, job: &Job) -> Result<(Manifest, bool)> {
     let backup = job.backup()?;
     let artifact = backup.artifact.as_ref().filter(|_| job.status == Status::Succeeded).ok_or_else(|| {
         let message = format!("backup {} is {}: it has no artifact to restore", job.id, job.status.as_str());

@@ -17,9 +17,6 @@ use crate::{Error, Result};
 const CLAIM_OUTLIVES: SignedDuration = SignedDuration::from_hours(24);
 /// How many databases are read at once.
 const PAGE: usize = 1_000;
-/// How far back the newest slot is looked for, in hours, until one is found: an hour, a day and more, a
-/// month and more, a leap year's cycle and more.
-const LOOK_BACK_HOURS: [i64; 4] = [1, 25, 24 * 32, 24 * 366 * 9];
 
 /// When retention runs over all databases.
 #[derive(Debug, Clone)]
@@ -37,14 +34,7 @@ impl Cron {
 
     /// The newest slot that has come.
     pub fn newest_slot(&self, now: Timestamp) -> Option<Timestamp> {
-        LOOK_BACK_HOURS.iter().find_map(|hours| {
-            let from = now.checked_sub(SignedDuration::from_hours(*hours)).ok()?;
-            let mut slots = std::iter::successors(Some(self.schedule.next_after(from)), |slot| {
-                Some(self.schedule.next_after(*slot))
-            });
-            let first = slots.next().filter(|slot| *slot <= now)?;
-            Some(slots.take_while(|slot| *slot <= now).last().unwrap_or(first))
-        })
+        self.schedule.newest_until(now)
     }
 
     /// Whether this slot is ours to run: nobody has claimed it before.

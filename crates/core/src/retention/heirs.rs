@@ -6,6 +6,8 @@
 //! anything of it is touched, the records of those that inherit its place.** A removal that was decided
 //! before is then refused, because its record has another revision than the one it read.
 //!
+//! A verdict that takes its `ok` from a backup does the same with the verified one that is then the newest.
+//!
 //! So a removal by retention is either refused, or it came before the deletion by hand had been answered:
 //! then it is as if retention had run first.
 
@@ -30,6 +32,22 @@ pub(crate) async fn protect(app: &App, removed: &Job) -> Result<()> {
     }
     let database = removed.database_id;
     Err(Error::conflict("delete a backup", format!("backups of database {database} change too often"))
+        .with_retryable(true))
+}
+
+/// The same when a verdict takes its `ok` from a backup that stays: the newest verified one of those before
+/// it inherits its place. To be called when the verdict is written, and before the test restore has ended.
+pub(crate) async fn protect_verified(app: &App, dethroned: &Job) -> Result<()> {
+    let place = (dethroned.created_at, dethroned.id);
+    for _ in 0..MOST_CONFLICTS {
+        let mut heirs = newest(app, dethroned.database_id, Outline::is_verified).await?;
+        heirs.retain(|heir| (heir.created_at, heir.id) < place);
+        if rewrite_all(app, &heirs).await? {
+            return Ok(());
+        }
+    }
+    let database = dethroned.database_id;
+    Err(Error::conflict("record a verdict", format!("backups of database {database} change too often"))
         .with_retryable(true))
 }
 

@@ -8,7 +8,8 @@
 //! they are older than `safety_days`.
 //!
 //! # What stands above the rules (promise 3)
-//! - The newest good backup of the database stays, of whatever kind, and so does the newest verified one.
+//! - The newest good backup of the database stays, of whatever kind but uploaded, and so does the newest
+//!   verified one.
 //! - Only good backups count; a run that failed pushes nothing out.
 //! - A backup that a restore still needs which has not ended is left alone.
 //! - While the database is disabled, or its last run failed, no backup is removed.

@@ -42,9 +42,28 @@ fn is_forgettable(job: &Job, before: Timestamp) -> bool {
 }
 
 async fn forget(app: &App, job: &Job) -> Result<bool> {
+    if let Some(safety) = job.restoration().ok().and_then(|restoration| restoration.safety_backup) {
+        // Without this record nobody could confirm the restore, and so let its safety backup go.
+        unpin(app, safety).await?;
+    }
     let marked = match jobs::update(app, job.id, Job::delete).await {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
         marked => marked?,
     };
     crate::backup::sweep::finish_deletion(app, &marked).await
+}
+
+async fn unpin(app: &App, safety: JobId) -> Result<()> {
+    let pinned = |job: &Job| job.backup().is_ok_and(|backup| backup.pinned);
+    if !app.catalog.job(safety).await?.is_some_and(|job| pinned(&job)) {
+        return Ok(());
+    }
+    let unpin = |job: &mut Job| {
+        job.backup_mut()?.pinned = false;
+        Ok(())
+    };
+    match jobs::update(app, safety, unpin).await {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        unpinned => unpinned.map(drop),
+    }
 }

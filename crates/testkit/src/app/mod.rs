@@ -107,9 +107,11 @@ impl TestApp {
             staging: folder.path().join("staging"),
             sqlite_roots: vec![folder.path().to_owned()],
             retention: None,
+            verify: None,
             allow_superuser: false,
             safety_days: 7,
             run_as: None,
+            uploads: respaldo_core::limits::Uploads::default(),
             defaults: serde_json::Map::new(),
         };
         adjust(&mut limits);
@@ -223,7 +225,7 @@ impl TestApp {
                 return job;
             }
             self.clock.advance(SignedDuration::from_mins(20));
-            self.run(id).await.expect("the outcome is recorded");
+            Box::pin(self.run(id)).await.expect("the outcome is recorded");
         }
         panic!("job {id} does not end");
     }

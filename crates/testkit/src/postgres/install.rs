@@ -14,6 +14,13 @@ pub enum PgVersion {
     Sixteen,
 }
 
+impl PgVersion {
+    /// The folder with this version's tools, without starting a server.
+    pub fn bin_dir(self) -> PathBuf {
+        bin_dir(self)
+    }
+}
+
 /// The folder with the programs of `version`.
 ///
 /// # Panics

@@ -11,7 +11,7 @@ use crate::guardian::{Guarded, free_port};
 use crate::host;
 
 /// Nothing that survives a crash is needed here, and no time zone of the server may show in a dump.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 11] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "fsync=off",
@@ -20,6 +20,8 @@ const SETTINGS: [&str; 9] = [
     "jit=off",
     "shared_buffers=32MB",
     "max_wal_size=1GB",
+    "wal_level=logical",
+    "max_prepared_transactions=4",
     "timezone=Asia/Kolkata",
 ];
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{Place, delete, manifest_key, name, volume_key, wanted};
 
 async fn find(place: &Place, text: impl ToString) -> Result<Found> {
-    place.rescue().find(&wanted(text)).await?.artifact(false)
+    place.rescue().find(&wanted(&text)).await?.artifact(false)
 }
 
 async fn to_file(place: &Place, found: &Found, form: Form, path: &Path, keep: bool) -> Result<Fetched> {
@@ -148,7 +148,7 @@ async fn volumes_are_joined_in_order_and_the_damaged_one_is_named() {
     let gone = find(&place, job.id).await.unwrap_err();
     assert!(gone.message().contains(".002 is missing"), "{gone}");
     // What is left of it can be had for the asking.
-    let left = place.rescue().find(&wanted(job.id)).await.unwrap().artifact(true).unwrap();
+    let left = place.rescue().find(&wanted(&job.id)).await.unwrap().artifact(true).unwrap();
     let kept = to_file(&place, &left, Form::Stored, &folder.path().join("y"), true).await.unwrap();
     assert!(kept.damage.iter().any(|line| line.contains(".002 is missing")), "{:?}", kept.damage);
     assert!(kept.size_bytes > whole.len() as u64 && kept.path.unwrap().ends_with("y.damaged"));

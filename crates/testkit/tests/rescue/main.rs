@@ -137,7 +137,7 @@ async fn list(rescue: &Rescue) -> (Vec<Line>, Totals) {
     (lines, totals)
 }
 
-fn wanted(text: impl ToString) -> Wanted {
+fn wanted(text: &impl ToString) -> Wanted {
     Wanted::parse(&text.to_string()).unwrap()
 }
 

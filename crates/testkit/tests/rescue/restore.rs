@@ -24,7 +24,7 @@ async fn prepare(
     force: bool,
     identities: Vec<Identity>,
 ) -> Result<Prepared> {
-    let found = rescue.find(&wanted(id)).await?.artifact(false)?;
+    let found = rescue.find(&wanted(&id)).await?.artifact(false)?;
     let staging = place.test.folder().join("rescue");
     fs::create_dir_all(&staging).unwrap();
     let request = Request {

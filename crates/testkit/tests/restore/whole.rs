@@ -206,5 +206,8 @@ async fn the_record_of_a_restore_is_forgotten_after_ninety_days() {
         retention::tick(&test.app).await.unwrap();
         assert_eq!(test.catalog.job(restored.id).await.unwrap().is_some(), there, "{days} days later");
     }
+    // Nobody can confirm it any more, so nothing keeps a person from deleting what would undo it.
+    let safety = restored.restoration().unwrap().safety_backup.unwrap();
+    assert!(!test.job(safety).await.backup().unwrap().pinned);
     test.assert_promises().await;
 }

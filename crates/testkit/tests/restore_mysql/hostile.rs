@@ -39,7 +39,7 @@ async fn what_no_dump_tool_writes_is_refused_and_touches_neither_other_databases
         format!("/*!M999999\\- */;\n\\! touch {path}\n"),
         format!("SELECT 1 INTO OUTFILE '{path}';"),
         format!("/*!50000 SELECT 1 INTO OUTFILE '{path}' */;"),
-        format!("LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t;"),
+        "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t;".to_owned(),
         format!("USE {other};\nDELETE FROM canary;"),
         format!("use {other}\nDELETE FROM canary;"),
         format!("DELETE FROM {other}.canary;"),
@@ -125,7 +125,7 @@ async fn an_upload_needs_a_user_who_can_make_accounts_or_has_the_target_alone() 
     sql(format!(
         "CREATE USER {user} IDENTIFIED BY 'x'; GRANT ALL ON {on}.* TO {user}; GRANT SELECT ON {elsewhere}.* TO {user}"
     ));
-    let restore = Restore::of(&server, &db).as_user(&user, "x").untrusted();
+    let restore = Restore::of(&server, &db).by_user(&user, "x").untrusted();
     let survey = restore.survey().await;
     assert!(
         survey.refusals.iter().any(|refusal| refusal.mend.starts_with("GRANT CREATE USER")),

@@ -74,7 +74,7 @@ async fn a_user_who_lacks_privileges_is_told_which() {
     let (db, user) = (small(server), unique("u"));
     let (on, sql) = (quoted(&db), |sql: &str| server.sql("mysql", sql));
     sql(&format!("CREATE USER {user} IDENTIFIED BY 'x'; GRANT SELECT, INSERT ON {on}.* TO {user}"));
-    let restore = Restore::of(server, &db).as_user(&user, "x");
+    let restore = Restore::of(server, &db).by_user(&user, "x");
     let survey = restore.survey().await;
     let reason = &survey.refusals[0].reason;
     assert_eq!(
@@ -85,11 +85,11 @@ async fn a_user_who_lacks_privileges_is_told_which() {
     let survey = restore.survey().await;
     assert!(survey.refusals.is_empty(), "{survey:?}");
     assert!(survey.warnings.iter().any(|line| line.contains("run as another account")), "{survey:?}");
-    let swap = Restore::of(server, &db).as_user(&user, "x").by_swap();
+    let swap = Restore::of(server, &db).by_user(&user, "x").by_swap();
     assert!(swap.survey().await.refusals[0].reason.contains("may not make the databases"));
     restore.load().await.unwrap();
     sql(&format!("CREATE VIEW {on}.v AS SELECT 1"));
-    let restore = Restore::of(server, &db).as_user(&user, "x");
+    let restore = Restore::of(server, &db).by_user(&user, "x");
     let error = restore.refused().await;
     assert!(error.mend().unwrap().contains("ownership none"), "{error}");
     restore.disowned().load().await.unwrap();

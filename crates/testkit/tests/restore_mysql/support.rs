@@ -118,7 +118,7 @@ impl Restore {
         self
     }
 
-    pub(crate) fn as_user(mut self, user: &str, password: &str) -> Self {
+    pub(crate) fn by_user(mut self, user: &str, password: &str) -> Self {
         self.target.at.login = ResolvedLogin {
             username: Some(user.to_owned()),
             password: Some(SecretString::from(password.to_owned())),

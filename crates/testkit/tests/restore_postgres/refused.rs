@@ -20,7 +20,7 @@ const MODES: [RestoreMode; 2] = [RestoreMode::Swap, RestoreMode::InPlace];
 const FORMATS: [DumpFormat; 2] = [DumpFormat::Plain, DumpFormat::Custom];
 
 #[tokio::test]
-async fn a_newer_server_s_dump_is_refused_by_an_older_one_unless_forced() {
+async fn a_newer_server_s_dump_is_refused_by_an_older_one_and_force_overrules_that() {
     let (old, new) = (Postgres::shared(), Postgres::shared_at(PgVersion::Sixteen));
     let database = new.fresh_database("newer");
     let target = old.fresh_database("older");
@@ -62,20 +62,38 @@ async fn a_login_without_the_rights_is_refused_and_told_which() {
 }
 
 #[tokio::test]
-async fn slots_and_templates_are_refused() {
-    let server = Postgres::start(PgVersion::Debian);
-    server.psql("postgres", "ALTER SYSTEM SET wal_level = logical");
-    let database = server.fresh_database("slots");
-    let bytes = dump(&server, &database, DumpFormat::Plain);
-    for name in ["postgres", "template1"] {
-        let survey = restore(&server, name, &bytes, RestoreMode::Swap).survey().await;
-        assert!(!survey.refusals.is_empty() && !survey.refusals[0].forceable, "{survey:?}");
+async fn templates_and_databases_that_are_not_there_are_refused() {
+    let server = Postgres::shared();
+    let bytes = dump(server, &server.fresh_database("some"), DumpFormat::Plain);
+    for name in ["postgres", "template0", "template1"] {
+        let survey = restore(server, name, &bytes, RestoreMode::Swap).survey().await;
+        assert!(survey.refusals.iter().any(|refusal| !refusal.forceable), "{survey:?}");
         assert!(!survey.modes.contains(&RestoreMode::Swap));
     }
-    // What is left of two-phase commits holds locks until somebody ends it.
-    server.psql(&database, "CREATE TABLE t (a int)");
-    let survey = restore(&server, &unique("nowhere"), &bytes, RestoreMode::InPlace).survey().await;
+    let survey = restore(server, &unique("nowhere"), &bytes, RestoreMode::InPlace).survey().await;
     assert!(!refusal(&survey, "there is no database").forceable);
+}
+
+#[tokio::test]
+async fn slots_subscriptions_and_prepared_transactions_are_found() {
+    let server = Postgres::shared();
+    let database = server.fresh_database("followed");
+    let bytes = dump(server, &database, DumpFormat::Plain);
+    let slot = unique("slot");
+    let follow = format!("SELECT FROM pg_create_logical_replication_slot('{slot}', 'pgoutput')");
+    server.psql(&database, &follow);
+    server.psql(
+        &database,
+        "CREATE SUBSCRIPTION news CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false)",
+    );
+    server.psql(&database, "BEGIN; CREATE TABLE t (a int); PREPARE TRANSACTION 'half'");
+    let survey = restore(server, &database, &bytes, RestoreMode::Swap).survey().await;
+    assert!(refusal(&survey, &slot).forceable);
+    assert!(refusal(&survey, "subscribes to others, and would stop to: news").forceable);
+    assert!(!refusal(&survey, "1 prepared transactions").forceable);
+    let survey = restore(server, &database, &bytes, RestoreMode::InPlace).survey().await;
+    assert!(!refusal(&survey, "\"news\" cannot be dropped in a transaction").forceable);
+    assert!(survey.refusals.iter().all(|refusal| !refusal.reason.contains(&slot)), "slots stay in place");
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! A dump, a target, and what a database looks like.
 
 use std::io::Cursor;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use respaldo_core::engine::observe::Observed;
@@ -75,8 +74,7 @@ pub(crate) fn restore_as(
 }
 
 pub(crate) fn toolbox() -> Arc<Toolbox> {
-    let sixteen: PathBuf = Postgres::shared_at(PgVersion::Sixteen).bin_dir().to_owned();
-    Arc::new(Toolbox::new([sixteen]).with_distribution_folders())
+    Arc::new(Toolbox::new([PgVersion::Sixteen.bin_dir()]).with_distribution_folders())
 }
 
 fn facts(dump: &[u8]) -> DumpFacts {

@@ -55,6 +55,8 @@ pub(super) struct Lexer {
     in_statement: bool,
     /// Statements end with `;;` instead of `;`.
     doubled: bool,
+    /// `INSERT INTO` is an item of its own.
+    tells_inserts: bool,
     escapes: Escapes,
     head: Vec<u8>,
     line: Vec<u8>,
@@ -105,6 +107,7 @@ impl Lexer {
             state: State::Start(0),
             in_statement: false,
             doubled: false,
+            tells_inserts: true,
             escapes: Escapes::Strings,
             head: Vec::new(),
             line: Vec::new(),
@@ -124,6 +127,11 @@ impl Lexer {
     /// In which quotes a backslash makes the next byte ordinary.
     pub(super) fn escapes(&self) -> Escapes {
         self.escapes
+    }
+
+    /// Whether [`Item::Insert`] is told, or is a statement like any other.
+    pub(super) fn tell_inserts(&mut self, tell: bool) {
+        self.tells_inserts = tell;
     }
 
     pub(super) fn set_escapes(&mut self, escapes: Escapes) {
@@ -273,7 +281,7 @@ impl Lexer {
         let at = self.head.len();
         if at < INSERT.len() && self.head == INSERT[..at] && INSERT[at] == byte {
             self.head.push(byte);
-            if self.head.len() == INSERT.len() && !self.doubled {
+            if self.head.len() == INSERT.len() && !self.doubled && self.tells_inserts {
                 self.in_statement = false;
                 self.state = State::Code;
                 return Step { used: 1, item: Some(Item::Insert) };

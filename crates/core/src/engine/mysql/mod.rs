@@ -21,6 +21,7 @@ mod lexer;
 mod observer;
 mod restore;
 mod rows;
+mod scratch;
 mod server;
 mod tools;
 
@@ -33,6 +34,7 @@ use self::server::Server;
 use self::tools::{Client, Family};
 use super::observe::{Observed, Observer};
 use super::process;
+use super::scratch::ScratchServers;
 use super::sink::RawSink;
 use super::source::Source;
 use super::wording::{grouped, one_line};
@@ -119,8 +121,16 @@ impl Engine for Mysql {
         Some(self)
     }
 
+    fn scratch(&self) -> Option<&dyn ScratchServers> {
+        Some(self)
+    }
+
     fn observer(&self, _format: DumpFormat) -> Box<dyn Observer> {
         Box::new(DumpObserver::new())
+    }
+
+    fn upload_observer(&self, _format: DumpFormat) -> Box<dyn Observer> {
+        Box::new(DumpObserver::foreign())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::lexer::{Escapes, Item, Lexer};
 use super::rows::Insert;
 use crate::engine::observe::{Observed, Observer};
-use crate::engine::wording::{cut_off, incomplete, one_line, readable};
+use crate::engine::wording::{cut_off, incomplete, invalid, one_line, readable};
 use crate::error::{Error, Result};
 
 const COMPLETE: &[u8] = b"-- Dump completed";
@@ -34,6 +34,8 @@ pub struct DumpObserver {
     lexer: Lexer,
     insert: Option<Box<Insert>>,
     ending: Ending,
+    /// Somebody else made the dump.
+    foreign: bool,
     observed: Observed,
     longest: Arc<AtomicU64>,
     failed: Option<Error>,
@@ -57,10 +59,21 @@ impl DumpObserver {
             lexer: Lexer::new(),
             insert: None,
             ending: Ending::Open,
+            foreign: false,
             observed: Observed::default(),
             longest: Arc::default(),
             failed: None,
         }
+    }
+
+    /// An observer at the beginning of a file that somebody uploaded. One that begins as the tools' do must
+    /// end as they do. Of other SQL nothing tells whether it is whole: it must only end between statements,
+    /// and what it holds is not told. Either way it must stay in one database.
+    pub fn foreign() -> Self {
+        let mut observer = Self { foreign: true, ..Self::new() };
+        // Only the tools' own are known to be of a form whose rows can be told.
+        observer.lexer.tell_inserts(false);
+        observer
     }
 
     /// The length in bytes of the longest `INSERT` so far: a server that shall load the dump must accept
@@ -78,21 +91,31 @@ impl DumpObserver {
                     self.insert = None;
                 }
             } else if let Some(item) = self.lexer.next(&mut input)? {
-                self.item(item);
+                self.item(item)?;
             }
         }
         Ok(())
     }
 
-    fn item(&mut self, item: Item) {
+    fn item(&mut self, item: Item) -> Result<()> {
         match item {
             Item::Insert => {
                 self.ending = Ending::Open;
                 self.insert = Some(Box::new(Insert::new(self.lexer.escapes())));
             }
-            Item::Statement => self.statement(),
+            Item::Statement => {
+                if self.foreign {
+                    stays_in_its_database(self.lexer.head())?;
+                }
+                self.statement();
+            }
             Item::Comment => self.comment(),
         }
+        Ok(())
+    }
+
+    fn is_other_sql(&self) -> bool {
+        self.foreign && self.observed.tool_version.is_none()
     }
 
     fn statement(&mut self) {
@@ -122,6 +145,7 @@ impl DumpObserver {
         let tool = TOOL_VERSION.iter().find_map(|prefix| line.strip_prefix(*prefix));
         if let (None, Some(version)) = (&self.observed.tool_version, tool) {
             self.observed.tool_version = Some(one_line(tool_version(&readable(version))));
+            self.lexer.tell_inserts(true);
         }
     }
 
@@ -135,6 +159,7 @@ impl DumpObserver {
             return Some(incomplete(format!("the dump ends inside {place}")));
         }
         match self.ending {
+            _ if self.is_other_sql() => None,
             Ending::Complete => None,
             _ => Some(incomplete("the dump does not end with its closing comment")),
         }
@@ -157,20 +182,41 @@ impl Observer for DumpObserver {
 
     fn finish(self: Box<Self>) -> Result<Observed> {
         let wrong = self.failed.clone().or_else(|| self.missing());
-        wrong.map_or(Ok(self.observed), Err)
+        let observed = if self.is_other_sql() { Observed::default() } else { self.observed };
+        wrong.map_or(Ok(observed), Err)
     }
+}
+
+/// Refuses the statements by which dumps of several databases go from one to the next. They may stand in a
+/// comment for servers of some version on.
+fn stays_in_its_database(head: &[u8]) -> Result<()> {
+    let code = in_comment_for_servers(head).unwrap_or(head);
+    let mut words = code.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut next = || words.next().unwrap_or_default().to_ascii_uppercase();
+    let (first, second) = (next(), next());
+    let of_database = second.starts_with(b"DATABASE") || second.starts_with(b"SCHEMA");
+    let leaves =
+        first == b"USE" || (matches!(first.as_slice(), b"CREATE" | b"DROP" | b"ALTER") && of_database);
+    if !leaves {
+        return Ok(());
+    }
+    Err(invalid(
+        "it creates or changes to a database of its own, as dumps made with --databases or \
+                 --all-databases do",
+    )
+    .with_mend("dump the one database by its bare name: mysqldump [OPTIONS] DATABASE"))
+}
+
+/// The code in `/*!40101 … */` or `/*M!100100 … */`.
+fn in_comment_for_servers(head: &[u8]) -> Option<&[u8]> {
+    let rest = head.strip_prefix(b"/*M!").or_else(|| head.strip_prefix(b"/*!"))?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    Some(rest[digits..].trim_ascii_start())
 }
 
 /// What a `SET` statement sets; it may stand in a comment for servers of some version on.
 fn setting(head: &[u8]) -> Option<&[u8]> {
-    let code = match head.strip_prefix(b"/*M!").or_else(|| head.strip_prefix(b"/*!")) {
-        Some(rest) => {
-            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            rest[digits..].trim_ascii_start()
-        }
-        None => head,
-    };
-    code.strip_prefix(b"SET ")
+    in_comment_for_servers(head).unwrap_or(head).strip_prefix(b"SET ")
 }
 
 /// In which quotes a backslash escapes after this statement; none where it does not change that.
@@ -238,6 +284,25 @@ mod tests {
         assert_eq!(tool_version("10.13  Distrib 9.7.4, for Linux (x86_64)"), "9.7.4");
         assert_eq!(tool_version("10.19  Distrib 10.11.19-MariaDB, for x (y)"), "10.11.19-MariaDB");
         assert_eq!(tool_version("10.19-11.4.2-MariaDB, for x (y)"), "11.4.2-MariaDB");
+    }
+
+    #[test]
+    fn only_statements_that_leave_the_database_are_told_from_others() {
+        let leaves = |text: &str| stays_in_its_database(text.as_bytes()).is_err();
+        for text in [
+            "USE `a`",
+            "use a",
+            "CREATE DATABASE /*!32312 IF NOT EXISTS*/ `a`",
+            "create\nschema a",
+            "/*!40000 DROP DATABASE IF EXISTS `a`*/",
+            "ALTER DATABASE `a` CHARACTER SET utf8mb4 ",
+        ] {
+            assert!(leaves(text), "{text}");
+        }
+        for text in ["CREATE TABLE `database` (a int)", "SET @a = 'USE b'", "", "DROP TABLE IF EXISTS `use`"]
+        {
+            assert!(!leaves(text), "{text}");
+        }
     }
 
     #[test]

@@ -5,11 +5,12 @@
 //! with a command that MySQL's client does not know; `mysqldump` of Oracle knows no sequences and no
 //! system versioning. Names tell nothing (Debian's `mysqldump` is MariaDB's), what `--version` prints does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::server::Server;
 use crate::engine::process;
 use crate::engine::source::Source;
+use crate::engine::toolbox::Toolbox;
 use crate::{Error, ErrorKind, Result};
 
 /// The names under which the tools that dump are installed.
@@ -88,9 +89,14 @@ impl Family {
 
 /// Every installed client of these names.
 pub(super) async fn installed(source: &Source, names: [&str; 2]) -> Vec<Client> {
+    installed_at(&source.toolbox, &source.staging, names).await
+}
+
+/// The same, with a folder to start them in.
+pub(super) async fn installed_at(toolbox: &Toolbox, home: &Path, names: [&str; 2]) -> Vec<Client> {
     let mut clients = Vec::new();
-    for path in names.iter().flat_map(|name| source.toolbox.find_all(name)) {
-        let Some(version) = process::version_of(&path, &source.staging).await else { continue };
+    for path in names.iter().flat_map(|name| toolbox.find_all(name)) {
+        let Some(version) = process::version_of(&path, home).await else { continue };
         if let Some((family, series)) = read_version(&version) {
             clients.push(Client { path, version, family, series });
         }

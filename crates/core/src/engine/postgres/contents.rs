@@ -58,6 +58,8 @@ pub(super) struct Contents {
     pub(super) tool_version: Option<String>,
     /// Whether ordinary quotes in the archive's SQL take backslashes literally.
     pub(super) standard_strings: bool,
+    /// Whether data are compressed inside.
+    pub(super) compressed: bool,
     /// The entries whose data are still to come, by the number that their block will bear.
     pub(super) awaited: BTreeMap<i64, Entry>,
     /// Every entry, where somebody asked for them.
@@ -193,6 +195,7 @@ impl Contents {
             server_version: None,
             tool_version: None,
             standard_strings: true,
+            compressed: false,
             awaited: BTreeMap::new(),
             listed: None,
         }
@@ -267,15 +270,11 @@ impl Contents {
         Ok(whole)
     }
 
-    fn compression(&self, scanner: &mut Scanner, input: &mut &[u8]) -> Result<bool> {
+    fn compression(&mut self, scanner: &mut Scanner, input: &mut &[u8]) -> Result<bool> {
         let compression =
             if self.minor >= 15 { Scanner::byte(input).map(i64::from) } else { scanner.int(input)? };
-        match compression {
-            None => Ok(false),
-            Some(0) => Ok(true),
-            Some(_) => Err(invalid("the archive is compressed inside, so its rows cannot be read")
-                .with_mend("make it with pg_dump -Fc -Z0; it is compressed on its way to storage")),
-        }
+        self.compressed = compression.is_some_and(|compression| compression != 0);
+        Ok(compression.is_some())
     }
 
     fn count(&mut self, scanner: &mut Scanner, input: &mut &[u8]) -> Result<bool> {

@@ -1,4 +1,4 @@
-//! Watches an archive in `pg_dump`'s custom format, not compressed inside.
+//! Watches an archive in `pg_dump`'s custom format.
 
 use super::contents::{Contents, Entry, Kind};
 use super::large_object::LargeObject;
@@ -25,6 +25,8 @@ pub struct CustomObserver {
     /// Bytes of earlier pieces.
     before: u64,
     tables: Fingerprint,
+    /// Somebody else made the archive.
+    foreign: bool,
     failed: Option<Error>,
 }
 
@@ -50,9 +52,21 @@ enum Place {
 /// The data that are passing.
 #[derive(Debug, Clone)]
 enum Data {
-    Rows { table: String, rows: CopyRows, ended: bool },
-    Statements { name: String, lexer: Box<Lexer> },
+    Rows {
+        table: String,
+        rows: CopyRows,
+        ended: bool,
+    },
+    Statements {
+        name: String,
+        lexer: Box<Lexer>,
+    },
     Object(LargeObject),
+    /// Compressed: rows or statements, or one of the large objects.
+    Closed {
+        name: String,
+        object: bool,
+    },
 }
 
 impl CustomObserver {
@@ -63,14 +77,27 @@ impl CustomObserver {
             contents: Contents::new(),
             before: 0,
             tables: Fingerprint::default(),
+            foreign: false,
             failed: None,
         }
+    }
+
+    /// An observer at the beginning of an archive that somebody uploaded: it may be compressed inside, as
+    /// `pg_dump -Fc` does by default. Then its blocks are walked all the same, but of what they hold nothing
+    /// is told.
+    pub fn foreign() -> Self {
+        Self { foreign: true, ..Self::new() }
     }
 
     fn read(&mut self, bytes: &[u8]) -> Result<()> {
         let mut input = bytes;
         if matches!(self.stage, Stage::Contents) {
-            match self.contents.read(&mut input)? {
+            let read = self.contents.read(&mut input)?;
+            if self.contents.compressed && !self.foreign {
+                return Err(invalid("the archive is compressed inside, so its rows cannot be read")
+                    .with_mend("make it with pg_dump -Fc -Z0; it is compressed on its way to storage"));
+            }
+            match read {
                 None => {}
                 Some(scanner) => self.stage = Stage::Blocks(scanner, Place::Between),
             }
@@ -127,6 +154,10 @@ fn step(
         },
         Place::Object => match scanner.int(input)? {
             Some(0) => Place::Between,
+            Some(oid) if contents.compressed => {
+                let name = format!("large object {}", object_id(oid)?);
+                Place::Data(Data::Closed { name, object: true }, 0)
+            }
             Some(oid) => Place::Data(Data::Object(LargeObject::new(object_id(oid)?)), 0),
             None => Place::Object,
         },
@@ -176,6 +207,9 @@ fn open(kind: u8, at: u64, id: i64, contents: &mut Contents) -> Result<Place> {
     }
     Ok(match (kind, expected) {
         (OBJECTS, Kind::Objects) => Place::Object,
+        (DATA, Kind::Rows | Kind::Statements(_)) if contents.compressed => {
+            Place::Data(Data::Closed { name, object: false }, 0)
+        }
         (DATA, Kind::Rows) => {
             Place::Data(Data::Rows { table: name, rows: CopyRows::default(), ended: false }, 0)
         }
@@ -212,6 +246,7 @@ impl Data {
                 }
             }
             Self::Object(object) => object.take(bytes),
+            Self::Closed { .. } => {}
         }
         Ok(())
     }
@@ -228,6 +263,7 @@ impl Data {
                 tables.table(LARGE_OBJECTS).add_digest(object.digest());
                 Ok(Place::Object)
             }
+            Self::Closed { object, .. } => Ok(if object { Place::Object } else { Place::Between }),
             Self::Rows { .. } | Self::Statements { .. } => Err(self.cut_off()),
         }
     }
@@ -235,7 +271,7 @@ impl Data {
     fn cut_off(&self) -> Error {
         match self {
             Self::Rows { table, rows, .. } => cut_off(table, rows.table().rows),
-            Self::Statements { name, .. } => {
+            Self::Statements { name, .. } | Self::Closed { name, .. } => {
                 incomplete(format!("the archive ends inside the data of {}", one_line(name)))
             }
             Self::Object(object) => object.cut_off(),

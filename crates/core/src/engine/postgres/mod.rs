@@ -4,6 +4,7 @@
 //! dump is as portable as it can be. That is found out before the dump, by `psql`, which logs in just
 //! as `pg_dump` will.
 
+mod clues;
 mod connect;
 mod contents;
 mod custom;
@@ -15,9 +16,11 @@ mod plain;
 mod restore;
 mod rows;
 mod scanner;
+mod scratch;
 mod statement;
 mod words;
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,9 +32,10 @@ pub use self::plain::PlainObserver;
 pub use self::restore::MISSING_EXTENSION;
 use super::observe::{Observed, Observer};
 use super::process;
+use super::scratch::ScratchServers;
 use super::sink::RawSink;
 use super::source::Source;
-use super::toolbox::Tool;
+use super::toolbox::{Tool, Toolbox};
 use super::{Engine, Probe, Restorer};
 use crate::limits::Limits;
 use crate::model::{DumpFormat, Settings};
@@ -87,10 +91,21 @@ impl Engine for Postgres {
         Some(self)
     }
 
+    fn scratch(&self) -> Option<&dyn ScratchServers> {
+        Some(self)
+    }
+
     fn observer(&self, format: DumpFormat) -> Box<dyn Observer> {
         match format {
             DumpFormat::Plain => Box::new(PlainObserver::new()),
             DumpFormat::Custom => Box::new(CustomObserver::new()),
+        }
+    }
+
+    fn upload_observer(&self, format: DumpFormat) -> Box<dyn Observer> {
+        match format {
+            DumpFormat::Plain => Box::new(PlainObserver::foreign()),
+            DumpFormat::Custom => Box::new(CustomObserver::foreign()),
         }
     }
 }
@@ -163,9 +178,13 @@ async fn smallest(source: &Source, name: &str, least: u32) -> Result<Tool> {
 
 /// Every installed tool of that name, with its version.
 async fn installed(source: &Source, name: &str) -> Vec<Tool> {
+    installed_at(&source.toolbox, &source.staging, name).await
+}
+
+async fn installed_at(toolbox: &Toolbox, home: &Path, name: &str) -> Vec<Tool> {
     let mut tools = Vec::new();
-    for path in source.toolbox.find_all(name) {
-        let Some(version) = process::version_of(&path, &source.staging).await else { continue };
+    for path in toolbox.find_all(name) {
+        let Some(version) = process::version_of(&path, home).await else { continue };
         if let Some(major) = major_of(&version) {
             tools.push(Tool { path, version, major });
         }
@@ -177,6 +196,12 @@ async fn installed(source: &Source, name: &str) -> Vec<Tool> {
 fn major_of(version: &str) -> Option<u32> {
     let number = version.split(')').nth(1)?.trim_start();
     let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// `15.18 (Debian 15.18-0+deb12u1)`, as a dump tells of its server, gives 15.
+fn major_of_version(version: &str) -> Option<u32> {
+    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
 

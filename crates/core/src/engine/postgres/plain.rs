@@ -8,6 +8,7 @@ use crate::engine::observe::{Observed, Observer};
 use crate::error::{Error, Result};
 
 const FRAME: &[u8] = b"--";
+const BEGINNING: &[u8] = b"-- PostgreSQL database dump";
 const COMPLETE: &[u8] = b"-- PostgreSQL database dump complete";
 const SERVER_VERSION: &[u8] = b"-- Dumped from database version ";
 const TOOL_VERSION: &[u8] = b"-- Dumped by pg_dump version ";
@@ -24,6 +25,10 @@ pub struct PlainObserver {
     mode: Mode,
     ending: Ending,
     restricted: Option<Vec<u8>>,
+    /// Somebody else made the dump.
+    foreign: bool,
+    /// It begins as `pg_dump`'s do.
+    of_tool: bool,
     observed: Observed,
     failed: Option<Error>,
 }
@@ -57,9 +62,18 @@ impl PlainObserver {
             mode: Mode::Sql,
             ending: Ending::Open,
             restricted: None,
+            foreign: false,
+            of_tool: false,
             observed: Observed::default(),
             failed: None,
         }
+    }
+
+    /// An observer at the beginning of a file that somebody uploaded. One that begins as `pg_dump`'s do must
+    /// end as they do. Of other SQL nothing tells whether it is whole: it must only end between statements,
+    /// and what it holds is not told. Either way it must stay in one database.
+    pub fn foreign() -> Self {
+        Self { foreign: true, ..Self::new() }
     }
 
     fn read(&mut self, mut input: &[u8]) -> Result<()> {
@@ -103,6 +117,7 @@ impl PlainObserver {
 
     fn comment(&mut self) {
         let line = self.lexer.line();
+        self.of_tool |= line == BEGINNING;
         self.ending = match (self.ending, line) {
             (Ending::Complete, FRAME) => Ending::Closed,
             (Ending::Framed, COMPLETE) => Ending::Complete,
@@ -132,6 +147,12 @@ impl PlainObserver {
                 return Ok(());
             }
             // One that does not match leaves the dump restricted, so that it counts as cut off.
+            (b"\\connect", None) if self.foreign => {
+                return Err(invalid(
+                    "it connects to another database, as dumps made with pg_dump --create do",
+                )
+                .with_mend("dump the one database without --create: pg_dump -Fc DATABASE"));
+            }
             (b"\\unrestrict", Some(_)) | (b"\\connect", None) => {}
             _ => {
                 let name = one_line(&readable(name));
@@ -140,6 +161,10 @@ impl PlainObserver {
         }
         self.ending = Ending::Open;
         Ok(())
+    }
+
+    fn is_other_sql(&self) -> bool {
+        self.foreign && !self.of_tool
     }
 
     /// What is missing from a whole dump.
@@ -154,6 +179,9 @@ impl PlainObserver {
         }
         if let Some(object) = self.lexer.statement.open_object() {
             return Some(object.cut_off());
+        }
+        if self.is_other_sql() {
+            return None;
         }
         match (self.ending, &self.restricted) {
             (Ending::Closed, None) => None,
@@ -179,6 +207,7 @@ impl Observer for PlainObserver {
 
     fn finish(self: Box<Self>) -> Result<Observed> {
         let wrong = self.failed.clone().or_else(|| self.missing());
-        wrong.map_or(Ok(self.observed), Err)
+        let observed = if self.is_other_sql() { Observed::default() } else { self.observed };
+        wrong.map_or(Ok(observed), Err)
     }
 }

@@ -5,6 +5,7 @@
 
 mod observer;
 mod restore;
+mod scratch;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::io::AsyncReadExt;
 
 pub use self::observer::FileObserver;
 use super::observe::{Observed, Observer};
+use super::scratch::ScratchServers;
 use super::sink::RawSink;
 use super::source::Source;
 use super::{Engine, Probe, Restorer};
@@ -86,6 +88,10 @@ impl Engine for Sqlite {
     }
 
     fn restorer(&self) -> Option<&dyn Restorer> {
+        Some(self)
+    }
+
+    fn scratch(&self) -> Option<&dyn ScratchServers> {
         Some(self)
     }
 

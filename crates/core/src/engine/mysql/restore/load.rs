@@ -13,7 +13,7 @@ use crate::engine::process::Invocation;
 use crate::engine::wording::grouped;
 use crate::engine::{DumpSource, Loaded, Observed};
 use crate::fingerprint::Fingerprint;
-use crate::model::{Ownership, RestoreMode};
+use crate::model::{BackupKind, Ownership, RestoreMode};
 use crate::{Error, ErrorKind, Result};
 
 /// Comments stay in routines, bytes stay as they are, and lines are no commands to the client.
@@ -114,7 +114,8 @@ async fn run(session: &Session<'_>, loader: &Loader, into: &str, dump: &DumpSour
     if session.loader_has_sandbox().await? {
         invocation = invocation.arg("--sandbox");
     }
-    let observer = DumpObserver::new();
+    let uploaded = target.dump.kind == BackupKind::Uploaded;
+    let observer = if uploaded { DumpObserver::foreign() } else { DumpObserver::new() };
     let longest = observer.longest_statement();
     let child = invocation.start(source.login.redactor(), Some(target.at.log.clone()))?;
     let fed = Feed {

@@ -113,7 +113,10 @@ impl Likeness {
             (Some("c"), _) => add("LOCALE_PROVIDER", "libc".to_owned()),
             _ => {}
         }
-        add("TABLESPACE", name(&self.tablespace));
+        // Where a new database lies anyway: to name it takes a right that few are given.
+        if self.tablespace != "pg_default" {
+            add("TABLESPACE", name(&self.tablespace));
+        }
         sql
     }
 }

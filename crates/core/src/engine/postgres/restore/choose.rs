@@ -10,21 +10,13 @@ use crate::config::suggest::nearest;
 use crate::engine::restore::{Refusal, Target};
 use crate::model::{DumpFormat, RestoreMode};
 
-/// Entries that belong to a table by their dependency alone.
-const BELONG: [&str; 12] = [
-    "INDEX",
-    "STATISTICS",
-    "STATISTICS DATA",
-    "COMMENT",
-    "ACL",
-    "SECURITY LABEL",
-    "SEQUENCE",
-    "SEQUENCE OWNED BY",
-    "SEQUENCE SET",
-    "ROW SECURITY",
-    "TABLE DATA",
-    "MATERIALIZED VIEW DATA",
-];
+/// Entries about any other one.
+const NOTES: [&str; 4] = ["COMMENT", "ACL", "SECURITY LABEL", "STATISTICS DATA"];
+/// Entries that belong to the table that they need, beside its schema and functions.
+const PARTS: [&str; 3] = ["INDEX", "STATISTICS", "SEQUENCE"];
+/// Entries that are called as what they belong to.
+const SAME: [&str; 5] =
+    ["ROW SECURITY", "TABLE DATA", "MATERIALIZED VIEW DATA", "SEQUENCE OWNED BY", "SEQUENCE SET"];
 /// Entries that are called by their table's name and their own, and may lean on other tables too.
 const NAMED: [&str; 7] =
     ["DEFAULT", "CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "TRIGGER", "RULE", "POLICY"];
@@ -39,6 +31,8 @@ pub(super) struct Choice {
     pub(super) tables: Vec<(String, String)>,
     /// The schemas that were chosen whole.
     pub(super) schemas: Vec<String>,
+    /// The first name that the dump does not know.
+    pub(super) unknown: Option<String>,
     /// What is left out, or comes along.
     pub(super) warnings: Vec<String>,
 }
@@ -103,14 +97,19 @@ fn unknown(target: &Target, name: &str) -> Option<Refusal> {
         (Some(other), Some(_)) => other == (schema.clone(), table.clone()),
         (None, _) => false,
     };
-    if known.iter().any(|name| is(name)) {
+    if known.iter().any(is) {
         return None;
     }
     let mend = match nearest(name, &known) {
         Some(near) => format!("did you mean {near}?"),
-        None => "the backup's fingerprint names its tables".to_owned(),
+        None => {
+            "the backup's fingerprint names its tables; a partitioned one, which has no rows of its own, \
+                 needs force"
+                .to_owned()
+        }
     };
-    Some(never(format!("the dump holds no table {name}"), mend))
+    let reason = format!("the dump holds no rows of a table {name}");
+    Some(Refusal { reason, mend, forceable: true })
 }
 
 /// The choice of `names` among a dump's entries; `alone` in a database that holds nothing else, so that
@@ -125,6 +124,13 @@ pub(super) fn choose(contents: Contents, names: &[String], alone: bool) -> Choic
         }
     }
     let asked = choosing.picked.clone();
+    let known = |name: &&String| {
+        let held = |(schema, table): &(String, Option<String>)| {
+            entries.iter().any(|entry| asked_for(entry, schema, table.as_deref()))
+        };
+        parts(name).as_ref().is_some_and(held)
+    };
+    let unknown = names.iter().find(|name| !known(name)).cloned();
     // An entry may belong to one that is picked after it.
     let mut before = usize::MAX;
     while before != choosing.picked.len() {
@@ -141,6 +147,7 @@ pub(super) fn choose(contents: Contents, names: &[String], alone: bool) -> Choic
         entries: entries.iter().map(|e| e.id).filter(|id| choosing.picked.contains(id)).collect(),
         tables: tables.collect(),
         schemas: schemas.collect(),
+        unknown,
         warnings: choosing.warnings,
     }
 }
@@ -177,21 +184,24 @@ impl<'a> Choosing<'a> {
     }
 
     fn belongs(&self, entry: &Listed) -> bool {
-        let mut needed = entry.needs.iter().filter(|id| self.picked.contains(id));
+        let picked = |id: &&i64| self.picked.contains(id);
+        let mut needed = entry.needs.iter().filter(picked).filter_map(|id| self.by_id.get(id));
         match entry.kind.as_str() {
-            kind if BELONG.contains(&kind) => needed.next().is_some(),
-            kind if NAMED.contains(&kind) => {
-                needed.filter_map(|id| self.by_id.get(id)).any(|table| is_of(entry, table))
+            kind if NOTES.contains(&kind) => needed.next().is_some(),
+            kind if PARTS.contains(&kind) => needed.any(|table| is_table(table)),
+            kind if SAME.contains(&kind) => {
+                needed.any(|other| other.schema == entry.schema && other.tag == entry.tag)
             }
+            kind if NAMED.contains(&kind) => needed.any(|table| is_of(entry, table)),
             // Called as the partition; a chosen parent brings its partitions along.
-            "TABLE ATTACH" => needed.any(|id| self.is_table(*id) && self.by_id[id].tag != entry.tag),
+            "TABLE ATTACH" => needed.any(|table| is_table(table) && table.tag != entry.tag),
             "INDEX ATTACH" => entry.needs.iter().all(|id| self.picked.contains(id)),
             _ => false,
         }
     }
 
     fn is_table(&self, id: i64) -> bool {
-        self.by_id.get(&id).is_some_and(|entry| TABLES.contains(&&*entry.kind))
+        self.by_id.get(&id).is_some_and(|entry| is_table(entry))
     }
 
     /// Foreign keys to tables that stay away, and their comments, cannot be made.
@@ -229,6 +239,10 @@ impl<'a> Choosing<'a> {
             .collect();
         self.warnings.extend(told);
     }
+}
+
+fn is_table(entry: &Listed) -> bool {
+    TABLES.contains(&&*entry.kind)
 }
 
 /// Whether an entry that bears its table's name before its own is of this table.

@@ -34,27 +34,14 @@ pub(super) fn tables(chosen: &[(String, String)]) -> String {
 /// Drops a schema with all that lies in it, and refuses when something outside of it would go too.
 pub(super) fn schema(schema: &str) -> String {
     let count = format!(
-        "SELECT (SELECT count(*) FROM pg_class WHERE relnamespace IN (SELECT * FROM others)) \
-         + (SELECT count(*) FROM pg_proc WHERE pronamespace IN (SELECT * FROM others)) \
-         + (SELECT count(*) FROM pg_type WHERE typnamespace IN (SELECT * FROM others)) \
-         + (SELECT count(*) FROM pg_constraint WHERE connamespace IN (SELECT * FROM others)) \
-         + (SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
-              WHERE NOT attisdropped AND c.relnamespace IN (SELECT * FROM others)) \
-         + (SELECT count(*) FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid \
-              WHERE c.relnamespace IN (SELECT * FROM others)) \
-         + (SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
-              WHERE c.relnamespace IN (SELECT * FROM others)) \
-         + (SELECT count(*) FROM pg_event_trigger) + (SELECT count(*) FROM pg_cast)",
-    );
-    let others = format!(
-        "WITH others AS (SELECT oid FROM pg_namespace WHERE nspname NOT IN ({}, 'pg_toast')) ",
+        "WITH others AS (SELECT oid FROM pg_namespace WHERE nspname NOT IN ({}, 'pg_toast')) {COUNT}",
         text(schema)
     );
     let mut sql = block(&format!(
-        "DECLARE was bigint := ({others}{count}); BEGIN \
+        "DECLARE was bigint := ({count}); BEGIN \
            DROP SCHEMA IF EXISTS {} CASCADE; \
-           IF ({others}{count}) <> was THEN \
-             RAISE EXCEPTION 'objects outside of the schema %', format('%I cannot stay, because other objects depend on it', {}); \
+           IF ({count}) <> was THEN \
+             RAISE EXCEPTION 'cannot drop schema % because other objects depend on it', {}; \
            END IF; END",
         name(schema),
         text(schema),
@@ -65,9 +52,28 @@ pub(super) fn schema(schema: &str) -> String {
     sql
 }
 
+/// How much there is in the schemas of `others`.
+const COUNT: &str = "SELECT \
+    (SELECT count(*) FROM pg_class WHERE relnamespace IN (SELECT oid FROM others)) \
+    + (SELECT count(*) FROM pg_proc WHERE pronamespace IN (SELECT oid FROM others)) \
+    + (SELECT count(*) FROM pg_type WHERE typnamespace IN (SELECT oid FROM others)) \
+    + (SELECT count(*) FROM pg_constraint WHERE connamespace IN (SELECT oid FROM others)) \
+    + (SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+         WHERE NOT attisdropped AND c.relnamespace IN (SELECT oid FROM others)) \
+    + (SELECT count(*) FROM pg_attrdef d JOIN pg_class c ON c.oid = d.adrelid \
+         WHERE c.relnamespace IN (SELECT oid FROM others)) \
+    + (SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
+         WHERE c.relnamespace IN (SELECT oid FROM others)) \
+    + (SELECT count(*) FROM pg_event_trigger) + (SELECT count(*) FROM pg_cast)";
+
 /// What is dropped one by one: a query for names, and the command. What an extension brought goes with it.
 const EACH: [(&str, &str); 9] = [
-    ("SELECT evtname AS a, '' AS b FROM pg_event_trigger", "DROP EVENT TRIGGER IF EXISTS %I"),
+    (
+        // They fire while all else is dropped; an extension's goes with it.
+        "SELECT evtname AS a, '' AS b FROM pg_event_trigger e WHERE NOT EXISTS (SELECT FROM pg_depend d \
+         WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')",
+        "DROP EVENT TRIGGER IF EXISTS %I",
+    ),
     ("SELECT pubname AS a, '' AS b FROM pg_publication", "DROP PUBLICATION %I"),
     (
         "SELECT extname AS a, '' AS b FROM pg_extension WHERE oid >= 16384 OR extname <> 'plpgsql'",

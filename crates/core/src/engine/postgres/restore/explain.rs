@@ -12,7 +12,7 @@ const LOAD: &str = "restore";
 
 /// A phrase of the server, what it means, and what to do.
 const KNOWN: [(&str, ErrorKind, &str); 16] = [
-    ("cannot be dropped while", ErrorKind::Conflict, "end them, or use force"),
+    ("logical replication slot", ErrorKind::Conflict, "drop its replication slots first"),
     ("is being accessed by other users", ErrorKind::Conflict, "end their connections, or use force"),
     ("canceling statement due to lock timeout", ErrorKind::Conflict, "end the connections, or use force"),
     ("no space left on device", ErrorKind::Unavailable, "make room on the server"),
@@ -59,6 +59,10 @@ pub(super) fn session(ended: &Ended) -> Error {
 pub(super) fn loader(ended: &Ended) -> Error {
     let said = &ended.stderr;
     let lacks = |phrase: &str| said.lines().find(|line| line.contains("ERROR:") && line.contains(phrase));
+    if said.contains("backslash commands are restricted") {
+        return Error::new(ErrorKind::Invalid, LOAD, explain::message(ended))
+            .with_mend("somebody made or changed this dump by hand; psql ran none of its commands");
+    }
     let extension = lacks("is not available").or_else(|| lacks("could not open extension control file"));
     if extension.is_some_and(|line| line.contains("extension")) {
         return Error::new(ErrorKind::Tool, MISSING_EXTENSION, explain::message(ended))

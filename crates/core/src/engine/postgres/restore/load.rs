@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::super::contents::Contents;
-use super::super::{CustomObserver, PlainObserver};
+use super::super::{PlainObserver, Postgres};
 use super::choose::Choice;
 use super::explain;
 use super::script::{Rules, Script};
@@ -14,7 +14,7 @@ use super::session::Session;
 use super::tools::Tools;
 use crate::engine::feed::{Feed, feed};
 use crate::engine::observe::Observed;
-use crate::engine::restore::{Dump, DumpSource, Target};
+use crate::engine::restore::{Dump, DumpSource, Target, observer_for};
 use crate::model::Ownership;
 use crate::seal::read_error;
 use crate::{Error, ErrorKind, Result};
@@ -60,7 +60,7 @@ pub(super) async fn plain(
     let feed_of = Feed {
         dump: source.open().await?,
         most: target.dump.raw_bytes,
-        observer: Box::new(PlainObserver::new()),
+        observer: observer_for(&Postgres, target),
         filter: Some(Box::new(Script::new(rules))),
         meter: target.meter.clone(),
     };
@@ -95,7 +95,7 @@ pub(super) async fn custom(
             Feed {
                 dump,
                 most: target.dump.raw_bytes,
-                observer: Box::new(CustomObserver::new()),
+                observer: observer_for(&Postgres, target),
                 filter: None,
                 meter: target.meter.clone(),
             },

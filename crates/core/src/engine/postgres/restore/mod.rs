@@ -116,9 +116,13 @@ async fn prepare(target: &Target, facts: &Facts, dump: &DumpSource) -> Result<(O
     if tables.is_empty() {
         return Ok((None, tools));
     }
-    choose::refusals(target, facts.present(target).target).into_iter().try_for_each(|it| refuse(Some(it)))?;
+    let refusals = choose::refusals(target, facts.present(target).target);
+    refuse(refusals.into_iter().find(|refusal| !refusal.forceable))?;
     let alone = target.options.mode == RestoreMode::Swap;
     let choice = contents.map(|contents| choose::choose(contents, tables, alone));
+    if let Some(unknown) = choice.as_ref().and_then(|choice| choice.unknown.as_ref()) {
+        return Err(Error::invalid("tables", format!("the dump holds no table {unknown}")));
+    }
     Ok((choice, tools))
 }
 

@@ -324,3 +324,88 @@ pub(super) fn guarded(prelude: &str) -> String {
          SET lock_timeout = 0;\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DUMP: &str = "--\n-- dump\n--\n\\restrict abc\n\nSET default_tablespace = fast;\nCREATE TABLE t (a text);\n\
+        ALTER TABLE t OWNER TO \"An\\na\";\nCREATE FUNCTION f() AS $$\n\\! touch x\nCOMMIT;\n$$;\n\
+        COPY public.t (a) FROM stdin;\n\\\\.\nx\n\\\\! y\n\\.\n\nBEGIN;\nSELECT 1;\nCOMMIT;\n\
+        GRANT SELECT ON t TO bob, PUBLIC;\n\
+        --\n-- end\n--\n\n\\unrestrict abc\n\n";
+
+    fn pass(rules: &Rules, dump: &[u8], piece: usize) -> Result<String> {
+        let (mut script, mut out) = (Script::new(rules.clone()), Vec::new());
+        for bytes in dump.chunks(piece) {
+            script.pass(bytes, &mut out)?;
+        }
+        script.end(&mut out)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn the_same_comes_out_however_a_dump_is_cut() {
+        let all = Rules {
+            restrict: Some("key".to_owned()),
+            single: true,
+            ownerless: true,
+            scratch: true,
+            prelude: "SELECT 'first';\n".to_owned(),
+        };
+        for rules in [Rules::default(), all, Rules { scratch: true, ..Rules::default() }] {
+            let whole = pass(&rules, DUMP.as_bytes(), usize::MAX).unwrap();
+            for piece in 1..40 {
+                assert_eq!(pass(&rules, DUMP.as_bytes(), piece).unwrap(), whole, "pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_changed() {
+        let plain = pass(&Rules::default(), DUMP.as_bytes(), 7).unwrap();
+        let expected = DUMP.replace("\\restrict abc\n", "").replace("\n\n\\unrestrict abc\n", "");
+        let body = plain.strip_prefix(FORGET).unwrap();
+        assert_eq!(
+            body.split_whitespace().collect::<Vec<_>>(),
+            expected.split_whitespace().collect::<Vec<_>>()
+        );
+
+        let single =
+            Rules { restrict: Some("key".to_owned()), single: true, ownerless: true, ..Rules::default() };
+        let single = pass(&single, DUMP.as_bytes(), 7).unwrap();
+        assert!(single.contains("\\restrict key\nBEGIN;\n") && single.ends_with("\nCOMMIT;\n"), "{single}");
+        // Ours, and those in the function's body.
+        assert_eq!((single.matches("BEGIN;").count(), single.matches("COMMIT;").count()), (1, 2), "{single}");
+        assert!(!single.contains("OWNER TO") && !single.contains("GRANT"), "{single}");
+
+        let scratch = pass(&Rules { scratch: true, ..Rules::default() }, DUMP.as_bytes(), 7).unwrap();
+        assert!(!scratch.contains("default_tablespace"), "{scratch}");
+        let made = scratch.find("CREATE ROLE \"bob\" NOLOGIN").unwrap();
+        assert!(made < scratch.find("GRANT SELECT").unwrap());
+        assert_eq!(scratch.matches("CREATE ROLE").count(), 2, "{scratch}");
+    }
+
+    #[test]
+    fn what_acts_on_this_machine_does_not_pass() {
+        let rules = Rules { single: true, ..Rules::default() };
+        for bad in [
+            "\\! touch x\n".to_owned(),
+            "SELECT 1;\n\\restrict a\n".to_owned(),
+            "\\restrict\n".to_owned(),
+            "\\restrict a\n\\unrestrict b\n".to_owned(),
+            "\\restrict a\n\\unrestrict a\nSELECT 1;\n".to_owned(),
+            "COPY t FROM stdin; SELECT 1;\n".to_owned(),
+            "COPY t FROM stdin;\n\\.\r\n\\.\n".to_owned(),
+            "SELECT 1 \\g\n;".to_owned(),
+            "SELECT 'x".to_owned(),
+            format!("\\{}\n", "x".repeat(HELD * 2)),
+            format!("COMMIT /*{}*/;\n", "x".repeat(HELD * 2)),
+            format!("PREPARE /*{}*/ TRANSACTION 'x';\n", "x".repeat(HELD * 2)),
+        ] {
+            assert!(pass(&rules, bad.as_bytes(), 1000).is_err(), "{}", &bad[..bad.len().min(60)]);
+        }
+        let long = format!("INSERT INTO t VALUES ('{}');\n", "\\! x\nCOMMIT;\n".repeat(HELD));
+        assert!(pass(&rules, long.as_bytes(), 1000).unwrap().contains(&long));
+    }
+}
