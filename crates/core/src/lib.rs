@@ -9,6 +9,7 @@
 //! - [`databases`]: register, change, test and remove a source;
 //! - [`backup`]: request a backup, run its job, download it, delete it;
 //! - [`retention`]: remove backups that have outlived their policy;
+//! - [`rescue`]: list, fetch and restore backups, and rebuild the catalog, from storage alone;
 //! - [`jobs`]: look at a job, read its log, cancel it;
 //! - [`config`]: read `config.yaml` and merge it into the catalog;
 //! - [`upload`]: make a backup of a user's own file;

@@ -10,7 +10,7 @@ use ulid::Ulid;
 use super::{Found, Rescue, Signature, TargetUrl};
 use crate::backup::open;
 use crate::engine::{
-    JobLog, Loaded, Meter, Refusal, ResolvedLogin, Restorer, Source, Survey, Target, Toolbox,
+    DumpFacts, JobLog, Loaded, Meter, Refusal, ResolvedLogin, Restorer, Source, Survey, Target, Toolbox,
 };
 use crate::model::{JobId, Ownership, RestoreMode, RestoreOptions};
 use crate::ports::Clock;
@@ -76,33 +76,8 @@ impl Rescue {
         }
         let restorer = target::restorer(facts.engine)?;
         let id = restore_id(manifest.backup_id, &request.to);
-        let settings = request.to.check()?;
-        let log = JobLog::new(&around.clock, 1, request.login.redactor());
-        let name = settings.database_name.clone();
-        let mut target = Target {
-            at: Source {
-                settings,
-                login: request.login,
-                toolbox: around.toolbox,
-                staging: around.staging,
-                // Whoever rescues names the file.
-                sqlite_roots: request.to.folder().into_iter().collect(),
-                log,
-            },
-            aside: names::aside(&name, id),
-            kept: names::kept(&name, id),
-            replaces: false,
-            options: RestoreOptions {
-                mode: if request.force { RestoreMode::InPlace } else { RestoreMode::Swap },
-                ownership: request.ownership,
-                tables: Vec::new(),
-                force: request.force,
-            },
-            dump: facts,
-            meter: Arc::new(Meter::default()),
-            allow_superuser: around.allow_superuser,
-            scratch: false,
-        };
+        let identities = around.identities.clone();
+        let mut target = target_of(request, around, facts, id)?;
         let mut survey = restorer.survey(&target).await.map_err(|e| e.within("look at the target"))?;
         target.replaces = survey.present.target;
         // What nobody asked to keep is not kept; a file is replaced in one transaction all the same.
@@ -111,7 +86,6 @@ impl Rescue {
         }
         let (warnings, refusals) =
             (std::mem::take(&mut survey.warnings), std::mem::take(&mut survey.refusals));
-        let identities = around.identities;
         let rescue = self.clone();
         let steps = Vec::new();
         let mut prepared =
@@ -239,6 +213,38 @@ impl Prepared {
         }
         self.steps = steps;
     }
+}
+
+fn target_of(request: Request, around: Surroundings, dump: DumpFacts, id: JobId) -> Result<Target> {
+    let settings = request.to.check()?;
+    let name = settings.database_name.clone();
+    let log = JobLog::new(&around.clock, 1, request.login.redactor());
+    let at = Source {
+        settings,
+        login: request.login,
+        toolbox: around.toolbox,
+        staging: around.staging,
+        // Whoever rescues names the file.
+        sqlite_roots: request.to.folder().into_iter().collect(),
+        log,
+    };
+    let options = RestoreOptions {
+        mode: if request.force { RestoreMode::InPlace } else { RestoreMode::Swap },
+        ownership: request.ownership,
+        tables: Vec::new(),
+        force: request.force,
+    };
+    Ok(Target {
+        at,
+        aside: names::aside(&name, id),
+        kept: names::kept(&name, id),
+        replaces: false,
+        options,
+        dump,
+        meter: Arc::new(Meter::default()),
+        allow_superuser: around.allow_superuser,
+        scratch: false,
+    })
 }
 
 /// The same restore asked for again has the same id: it finds what an interrupted one left, and drops it.
