@@ -90,9 +90,7 @@ fn judge(first: &[u8], statement: &[u8]) -> Nature {
         }
         (b"grant", _) => Nature { ownership: true, roles: roles(&[b"to"]), ..Nature::default() },
         (b"revoke", _) => Nature { ownership: true, roles: roles(&[b"from"]), ..Nature::default() },
-        (b"set" | b"reset", b"session" | b"role") => {
-            Nature { ownership: true, ..Nature::default() }
-        }
+        (b"set" | b"reset", b"session" | b"role") => Nature { ownership: true, ..Nature::default() },
         (b"set", b"default_tablespace") => Nature { tablespace: true, ..Nature::default() },
         (b"create", b"policy") => Nature { roles: roles(&[b"to"]), ..Nature::default() },
         (b"create", b"user") => Nature { roles: roles(&[b"for"]), ..Nature::default() },
