@@ -147,7 +147,16 @@ async fn prometheus_has_what_the_catalog_says_and_answers_every_panel_of_the_das
     let (good, broken) = (id_of(&respaldo, "good").await, id_of(&respaldo, "broken").await);
     respaldo.back_up(&good).await;
     prometheus.until("backup_duration_seconds_count == 1").await;
-    assert_eq!(respaldo.back_up(&good).await["status"], "succeeded");
+    let newest = respaldo.back_up(&good).await;
+    assert_eq!(newest["status"], "succeeded");
+    let path = format!("/backups/{}", newest["id"].as_str().unwrap());
+    let (status, body) = respaldo.post(&format!("{path}/verify"), &json!({})).await;
+    assert_eq!(status, 202, "{body}");
+    prometheus
+        .until("backup_verification_failed == 0 and on() backup_last_verified_timestamp_seconds > 0")
+        .await;
+    let recovery = respaldo.read(&path).await.1["verification"]["duration_seconds"].as_f64();
+    assert_eq!(prometheus.value("backup_restore_seconds").await, recovery);
     assert_eq!(respaldo.back_up(&broken).await["status"], "failed");
     let lock = Lock::on(server, &hanging);
     let held =
