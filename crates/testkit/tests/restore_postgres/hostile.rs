@@ -1,5 +1,8 @@
 //! A dump that somebody made to do harm runs nothing, and leaves the target as it was.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use respaldo_core::ErrorKind;
 use respaldo_core::model::{DumpFormat, RestoreMode};
 use respaldo_testkit::host::unique;
@@ -107,12 +110,14 @@ async fn programs_and_files_of_the_server_are_out_of_reach() {
     let (login, database, text) = theirs(server);
     let before = picture(server, &database);
     let canary = tempfile::tempdir().unwrap();
+    // The server is another user.
+    fs::set_permissions(canary.path(), Permissions::from_mode(0o777)).unwrap();
     let file = canary.path().join("canary").display().to_string();
     let end = "--\n-- PostgreSQL database dump complete";
-    for attack in [
-        format!("DO 'BEGIN COPY public.t FROM PROGRAM ''touch {file}''; END';\n\n"),
-        "DO 'BEGIN COPY public.t FROM ''/etc/passwd''; END';\n\n".to_owned(),
-        format!("COPY public.t FROM PROGRAM 'touch {file}';\n\n"),
+    for (attack, says) in [
+        (format!("DO 'BEGIN COPY public.t FROM PROGRAM ''touch {file}''; END';\n\n"), "an external program"),
+        ("DO 'BEGIN COPY public.t FROM ''/etc/passwd''; END';\n\n".to_owned(), "from a file"),
+        (format!("COPY public.t FROM PROGRAM 'touch {file}';\n\n"), "a form that pg_dump does not write"),
     ] {
         let dump = text.replacen(end, &format!("{attack}{end}"), 1);
         assert_ne!(dump, text);
@@ -121,7 +126,7 @@ async fn programs_and_files_of_the_server_are_out_of_reach() {
             theirs.target.dump.trusted = false;
             theirs.target.dump.raw_bytes = dump.len() as u64;
             let error = failed(theirs.load().await);
-            assert!(!error.is_retryable(), "{error}");
+            assert!(!error.is_retryable() && error.message().contains(says), "{error}");
             theirs.drop_aside().await.unwrap();
             // A superuser does not even begin.
             let mut ours = restore(server, &database, dump.as_bytes(), mode);

@@ -10,6 +10,7 @@ mod choose;
 mod clear;
 mod explain;
 mod load;
+mod rows_end;
 mod script;
 mod session;
 mod sql;
