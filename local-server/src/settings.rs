@@ -221,6 +221,7 @@ fn limits(config: &Config, catalog: &Path) -> Result<Limits> {
         allow_superuser: config.restore.allow_superuser,
         safety_days: config.restore.safety_days,
         verify: verify(config)?,
+        test_servers: config.verify.servers.clone(),
         run_as: server.run_as.clone(),
         uploads: config.uploads,
         defaults: config.global.settings.clone(),

@@ -32,6 +32,8 @@ pub struct Limits {
     pub retention: Option<Cron>,
     /// When backups are test-restored by policy; none: only after backups, and when asked.
     pub verify: Option<verify::Cron>,
+    /// Servers that test restores use instead of private ones, at most one for a kind of database.
+    pub test_servers: Vec<verify::TestServer>,
     /// Whether a dump that this installation did not make may be loaded as a superuser.
     pub allow_superuser: bool,
     /// Safety backups are kept for so many days, unless their restore is confirmed before.

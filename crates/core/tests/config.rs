@@ -102,7 +102,16 @@ const BAD_FILES: &[&str] = &[
     "verify:\n  schedule: sometimes\n",
     "verify:\n  timezone: Europe/Nowhere\n",
     "verify:\n  policy: always\n",
-    "verify:\n  servers: []\n",
+    "verify:\n  servers: {engine: postgres}\n",
+    "verify:\n  servers:\n    - host: h\n",
+    "verify:\n  servers:\n    - engine: postgres\n",
+    "verify:\n  servers:\n    - {engine: sqlite, host: h}\n",
+    "verify:\n  servers:\n    - {engine: mysql, host: h, password: hunter2}\n",
+    "verify:\n  servers:\n    - {engine: mysql, host: h, password_var: hunter2!}\n",
+    "verify:\n  servers:\n    - {engine: mysql, host: h, tls: verify-full}\n",
+    "verify:\n  servers:\n    - {engine: mysql, host: h, port: 0}\n",
+    "verify:\n  servers:\n    - {engine: mysql, host: \"a,b\"}\n",
+    "verify:\n  servers:\n    - {engine: mysql, host: a}\n    - {engine: mysql, host: b}\n",
     "encryption:\n  recipients: [age1nonsense]\n",
     "encryption:\n  recipients: [AGE-SECRET-KEY-1QQQ]\n",
     "global:\n  schedule: 0 0 30 2 *\n",
@@ -298,4 +307,20 @@ fn test_restores_have_a_default_policy_and_a_time_of_their_own() {
     assert_eq!(section.verify.timezone.as_deref(), Some("Asia/Tokyo"));
     assert_eq!(section.global.settings["verify"], "after_each", "global is nearer to the databases");
     assert_eq!(Config::parse("verify:\n  schedule:\n").unwrap().verify.schedule, None);
+}
+
+#[test]
+fn a_server_for_test_restores_is_read_with_the_variables_of_its_login() {
+    let text = "verify:\n  servers:\n    - {engine: postgres, host: db, port: 6432, username_var: U, password_var: P, tls: require}\n    - {engine: mariadb, host: other}\n";
+    let servers = Config::parse(text).unwrap().verify.servers;
+    assert_eq!(servers.len(), 2);
+    assert_eq!(
+        (servers[0].engine.as_str(), servers[0].host.as_str(), servers[0].port),
+        ("postgres", "db", Some(6432))
+    );
+    assert_eq!(servers[0].username_var.as_deref(), Some("U"));
+    assert_eq!(servers[0].password_var.as_deref(), Some("P"));
+    assert_eq!(servers[0].tls.as_deref(), Some("require"));
+    assert_eq!((servers[1].engine.as_str(), servers[1].port), ("mariadb", None));
+    assert!(Config::parse("verify:\n  servers: []\n").unwrap().verify.servers.is_empty());
 }

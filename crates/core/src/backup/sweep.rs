@@ -8,10 +8,10 @@ use super::tombstone;
 use crate::app::App;
 use crate::jobs;
 use crate::keys;
-use crate::model::{Job, Status};
+use crate::model::{Job, Status, WorkKind};
 use crate::ports::Event;
 use crate::retention::heirs;
-use crate::{ErrorKind, Result};
+use crate::{ErrorKind, Result, verify};
 
 /// Removes the leftovers of every attempt of an ended job that did not commit, when that is due.
 /// Answers how many attempts.
@@ -23,7 +23,10 @@ pub(crate) async fn sweep(app: &App, job: &Job) -> Result<usize> {
     }
     let litter = &job.attempts.litter;
     for attempt in litter {
-        remove_attempt(app, job, *attempt).await?;
+        match job.work.kind() {
+            WorkKind::Verify => verify::clear_away(app, job.id, *attempt).await?,
+            _ => remove_attempt(app, job, *attempt).await?,
+        }
     }
     let swept = jobs::update(app, job.id, |job| {
         job.swept_after_end(litter, now);

@@ -10,6 +10,7 @@ mod entries;
 mod fields;
 mod place;
 mod sections;
+mod servers;
 pub(crate) mod suggest;
 pub mod sync;
 mod yaml;
@@ -23,6 +24,7 @@ pub use self::apply::{Applied, apply};
 
 use crate::limits::Uploads;
 use crate::model::Credentials;
+use crate::verify::TestServer;
 use crate::{Error, ErrorKind, Result};
 
 /// The longest file that is read, in bytes.
@@ -128,6 +130,8 @@ pub struct Verify {
     pub schedule: Option<String>,
     /// The zone of that schedule, of its days and its weeks; none: `global.timezone`.
     pub timezone: Option<String>,
+    /// Servers that test restores use instead of private ones, at most one for a kind of database.
+    pub servers: Vec<TestServer>,
 }
 
 /// The section `package-conf`.

@@ -7,7 +7,7 @@ use super::{
     Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
     DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_SAFETY_DAYS, DEFAULT_STALL_SECONDS,
     DEFAULT_VERIFY_SCHEDULE, Global, PackageCompression, PackageConf, Restore, Server, Stores, Verify,
-    entries, fields,
+    entries, fields, servers,
 };
 use crate::limits::{GIGABYTE, Uploads};
 use crate::retention::RECORD_DAYS;
@@ -52,7 +52,7 @@ const PACKAGE: Known =
     Known { fields: &["schedule", "compression", "retention_days", "max_backups"], later: &[] };
 
 const RESTORE: Known = Known { fields: &["allow_superuser", "safety_days"], later: &[] };
-const VERIFY: Known = Known { fields: &["policy", "schedule", "timezone"], later: &["servers"] };
+const VERIFY: Known = Known { fields: &["policy", "schedule", "timezone", "servers"], later: &[] };
 const UPLOADS: Known = Known { fields: &["max_gb", "max_upload_gb"], later: &[] };
 
 const RETENTION: Known = Known { fields: &["schedule"], later: &[] };
@@ -140,7 +140,8 @@ fn restore(place: Option<&Place<'_>>) -> Result<Restore> {
 
 /// A word is the policy that databases inherit; a mapping says when `daily` and `weekly` have their turn.
 fn verify(place: Option<&Place<'_>>, inherited: &mut Map<String, Value>) -> Result<Verify> {
-    let mut verify = Verify { schedule: Some(DEFAULT_VERIFY_SCHEDULE.to_owned()), timezone: None };
+    let mut verify =
+        Verify { schedule: Some(DEFAULT_VERIFY_SCHEDULE.to_owned()), timezone: None, servers: Vec::new() };
     let Some(place) = place else { return Ok(verify) };
     if !place.is_mapping() {
         inherited.insert("verify".to_owned(), fields::verify(place)?.into());
@@ -154,6 +155,7 @@ fn verify(place: Option<&Place<'_>>, inherited: &mut Map<String, Value>) -> Resu
         verify.schedule = if schedule.is_null() { None } else { Some(fields::schedule(schedule)?) };
     }
     verify.timezone = section.some("timezone").map(fields::timezone).transpose()?;
+    verify.servers = section.some("servers").map(servers::read).transpose()?.unwrap_or_default();
     Ok(verify)
 }
 

@@ -68,11 +68,20 @@ pub async fn login(app: &App, database: &Database) -> Result<ResolvedLogin> {
             })
         }
         Credentials::Reference { username_var, password_var } => {
-            let username = variable(app, "username_var", username_var.as_deref()).await?;
-            let password = variable(app, "password_var", password_var.as_deref()).await?;
-            Ok(ResolvedLogin { username: username.map(|name| name.expose_secret().to_owned()), password })
+            referred(app, username_var.as_deref(), password_var.as_deref()).await
         }
     }
+}
+
+/// The credentials that these variables hold.
+pub(crate) async fn referred(
+    app: &App,
+    username_var: Option<&str>,
+    password_var: Option<&str>,
+) -> Result<ResolvedLogin> {
+    let username = variable(app, "username_var", username_var).await?;
+    let password = variable(app, "password_var", password_var).await?;
+    Ok(ResolvedLogin { username: username.map(|name| name.expose_secret().to_owned()), password })
 }
 
 /// Whether sealed credentials of a database open under this key.

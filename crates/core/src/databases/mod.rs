@@ -9,8 +9,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-pub(crate) use self::credentials::opens;
 pub use self::credentials::{Login, login};
+pub(crate) use self::credentials::{opens, referred};
 pub use self::definition::Definition;
 pub(crate) use self::validate::well_formed;
 pub use self::validate::{refuse_unbuilt, validate};

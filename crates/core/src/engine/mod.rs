@@ -59,6 +59,11 @@ pub trait Engine: Send + Sync {
         true
     }
 
+    /// The modes of `tls`, in the engine's words.
+    fn tls_modes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Reaches the source as a dump would and says what is there, or in one line what is wrong and how
     /// to mend it.
     async fn probe(&self, source: &Source) -> Result<Probe>;

@@ -94,7 +94,8 @@ pub struct Target {
     pub meter: Arc<Meter>,
     /// Whether SQL that this installation did not make may be loaded as a superuser.
     pub allow_superuser: bool,
-    /// A scratch server: roles and tablespaces that the dump names and the server lacks are made.
+    /// A scratch database: tablespaces are left out, and, unless `ownership` is none, roles that the dump names
+    /// and the server lacks are made.
     pub scratch: bool,
 }
 

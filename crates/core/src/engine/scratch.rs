@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::account::Account;
 use super::process::{Child, Ended};
 use super::restore::DumpFacts;
-use super::source::{JobLog, ResolvedLogin};
+use super::source::{JobLog, ResolvedLogin, Source};
 use super::toolbox::Toolbox;
 use crate::model::{RestoreMode, Runner, Settings, VerifyPolicy};
 use crate::ports::SecretString;
@@ -66,6 +66,20 @@ pub trait ScratchServers: Send + Sync {
     /// # Errors
     /// `Tool`, not retryable, when no server that could take it is installed here.
     async fn start(&self, bench: &Bench, specimen: &Specimen<'_>) -> Result<Scratch>;
+
+    /// How a dump is loaded into a database of a server that others have started.
+    fn borrowed_mode(&self) -> Option<RestoreMode> {
+        None
+    }
+
+    /// Makes that database, where the load does not.
+    ///
+    /// # Errors
+    /// `Tool`, not retryable, when that server is not fit for test restores.
+    async fn furnish(&self, bench: &Bench, scratch: &Scratch, specimen: &Specimen<'_>) -> Result<()> {
+        let _the_load_makes_it = (bench, scratch, specimen);
+        Ok(())
+    }
 }
 
 /// A database on a scratch server that a dump is loaded into. Dropping it ends the server at once.
@@ -88,6 +102,18 @@ impl Scratch {
     /// Whether its server runs. One that died in the middle is our trouble, not the dump's.
     pub fn is_alive(&mut self) -> bool {
         self.process.as_mut().is_none_or(|process| !process.has_ended())
+    }
+
+    /// How its database is reached, by tools that `bench` has.
+    pub(crate) fn source(&self, bench: &Bench) -> Source {
+        Source {
+            settings: self.settings.clone(),
+            login: self.login.clone(),
+            toolbox: Arc::clone(&bench.toolbox),
+            staging: bench.folder.clone(),
+            sqlite_roots: Vec::new(),
+            log: bench.log.clone(),
+        }
     }
 
     /// Stops the server in order, so that its folder can be removed.

@@ -13,14 +13,18 @@
 //!
 //! # A crash at any point
 //! Nothing is written before the verdict. The record of the backup comes first, the end of the job second: a
-//! worker that dies between the two has the test repeated, and the same written again.
+//! worker that dies between the two has the test repeated, and the same written again. A server of
+//! `verify.servers` outlives the worker: see `borrowed`.
 
+mod borrowed;
 mod policy;
 mod request;
 mod run;
 mod test;
 mod verdict;
 
+pub use self::borrowed::TestServer;
+pub(crate) use self::borrowed::clear_away;
 pub(crate) use self::policy::after_backup;
 pub use self::policy::{Cron, tick};
 pub use self::request::request;

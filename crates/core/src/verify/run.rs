@@ -2,8 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use super::{test, verdict};
+use super::{borrowed, test, verdict};
 use crate::app::App;
 use crate::backup::staging::Staging;
 use crate::engine::{JobLog, Meter};
@@ -59,6 +61,8 @@ pub(super) struct Testing<'a> {
     pub(super) meter: Arc<Meter>,
     /// What the scratch server asks for.
     pub(super) password: SecretString,
+    /// Whether databases of this attempt may lie on a server that outlives it.
+    pub(super) borrows: AtomicBool,
     staging: Staging,
 }
 
@@ -72,7 +76,15 @@ impl<'a> Testing<'a> {
         let log = JobLog::new(&app.clock, job.attempts.current, redactor);
         let staging = Staging::make(app, job.id, job.attempts.current)?;
         let password = SecretString::from(password);
-        Ok(Self { held, job: job.clone(), log, meter: Arc::default(), password, staging })
+        Ok(Self {
+            held,
+            job: job.clone(),
+            log,
+            meter: Arc::default(),
+            password,
+            borrows: AtomicBool::new(false),
+            staging,
+        })
     }
 
     pub(super) fn app(&self) -> &'a App {
@@ -90,9 +102,38 @@ impl<'a> Testing<'a> {
             done = Box::pin(test::test(&self)) => done.map_err(stop),
             stopped = keeper.keep() => Err(stopped),
         };
+        if self.borrows.load(Ordering::Relaxed) {
+            self.give_back(matches!(outcome, Err(Stop::Lost(_)))).await;
+        }
         match outcome {
             Ok(verdict) => self.ended(&verdict).await,
             Err(stop) => self.stopped(stop).await,
+        }
+    }
+
+    /// What cannot be dropped now stays on the job's list, and a tick or the next attempt drops it.
+    async fn give_back(&self, lost: bool) {
+        // The lease is not renewed meanwhile.
+        let longest = Duration::try_from(self.app().limits.lease).unwrap_or_default() / 2;
+        let dropped = tokio::time::timeout(longest, borrowed::give_back(self)).await;
+        let dropped = dropped.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Timeout, "drop the scratch database", "the server does not answer"))
+        });
+        let done = match dropped {
+            Ok(()) if lost => Ok(()),
+            Ok(()) => {
+                let attempt = self.job.attempts.current;
+                let swept = self.held.change(|job, fence, _| {
+                    job.check_fence(fence)?;
+                    job.swept(attempt);
+                    Ok(())
+                });
+                swept.await.map(drop)
+            }
+            failed => failed,
+        };
+        if let Err(e) = done {
+            self.log.warn(format!("the scratch database stays until it can be dropped: {e}"));
         }
     }
 

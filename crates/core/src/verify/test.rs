@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::borrowed::{self, Names, TestServer};
 use super::run::Testing;
 use super::verdict::{self, Ending};
 use crate::backup::{Download, open};
@@ -28,7 +29,7 @@ const ROOM_OF_A_SERVER: u64 = 256 << 20;
 /// So much of a dump's beginning tells its encoding and its locale.
 const HEAD: u64 = 64 * 1024;
 
-type Tested<T> = std::result::Result<T, Ending>;
+pub(super) type Tested<T> = std::result::Result<T, Ending>;
 
 /// Tests one backup. `Ok` is a verdict, whichever; `Err` says nothing of the backup.
 pub(super) async fn test(testing: &Testing<'_>) -> Result<Verification> {
@@ -68,13 +69,15 @@ fn gone(error: Error) -> Ending {
 }
 
 /// A dump under test, and the engine that tests it.
-struct Trial<'a> {
-    testing: &'a Testing<'a>,
+pub(super) struct Trial<'a> {
+    pub(super) testing: &'a Testing<'a>,
     manifest: Manifest,
-    facts: DumpFacts,
+    pub(super) facts: DumpFacts,
     expected: Fingerprint,
-    engine: &'static dyn Engine,
-    restorer: &'static dyn Restorer,
+    pub(super) engine: &'static dyn Engine,
+    pub(super) restorer: &'static dyn Restorer,
+    /// The configured server that it is tested on; none: a private one.
+    server: Option<&'a TestServer>,
 }
 
 impl<'a> Trial<'a> {
@@ -99,16 +102,20 @@ impl<'a> Trial<'a> {
                 "what the uploaded file holds was not seen when it came in: there is nothing to compare";
             return Err(untested(Error::new(ErrorKind::Tool, "test a backup", message)));
         }
-        // A superuser's SQL can start programs on this machine.
+        // A superuser's SQL can start programs on the server's machine, and a configured server is not ours alone.
         if engine.has_server() && !facts.trusted && !testing.app().limits.allow_superuser {
             let message = "this installation did not make it, and its SQL would run as a superuser";
             let error = Error::new(ErrorKind::Denied, "test a backup", message);
             return Err(untested(error.with_mend("set restore.allow_superuser, if you trust the file")));
         }
-        Ok(Self { testing, manifest, facts, expected, engine, restorer })
+        let server = TestServer::find(testing.app(), facts.engine);
+        Ok(Self { testing, manifest, facts, expected, engine, restorer, server })
     }
 
     async fn has_room(&self) -> Result<()> {
+        if self.server.is_some() {
+            return Ok(());
+        }
         let folder = self.testing.folder();
         let free = Space::of(folder).await?.free_bytes;
         let server = if self.engine.has_server() { ROOM_OF_A_SERVER } else { 0 };
@@ -132,6 +139,9 @@ impl<'a> Trial<'a> {
             log: self.testing.log.clone(),
         };
         let specimen = Specimen { facts: &self.facts, head: &head };
+        if let Some(server) = self.server {
+            return borrowed::borrow(self, server, &bench, &specimen).await;
+        }
         let servers =
             self.engine.scratch().ok_or_else(|| Ending::Trouble(databases::not_built(self.facts.engine)))?;
         servers.start(&bench, &specimen).await.map_err(verdict::starting)
@@ -155,6 +165,7 @@ impl<'a> Trial<'a> {
         let begun = Instant::now();
         let loaded = match self.load(&target).await {
             Ok(loaded) => loaded,
+            Err(e) if self.server.is_some() => return Err(verdict::loading_elsewhere(e)),
             Err(e) => return Err(verdict::loading(e, scratch.is_alive())),
         };
         let took = proven + begun.elapsed();
@@ -162,7 +173,7 @@ impl<'a> Trial<'a> {
             self.testing.log.warn(warning);
         }
         self.testing.log.info("dumping the copy");
-        let copy = match self.dump(&target.at).await {
+        let copy = match self.dump(&self.loaded_into(target)).await {
             Err(e) if e.kind() == ErrorKind::Tool && !e.is_retryable() => {
                 return Err(Ending::Verdict(VerificationStatus::NotVerified, e));
             }
@@ -172,11 +183,21 @@ impl<'a> Trial<'a> {
         Ok(verdict::compared(differences, took, self.testing.app().now()))
     }
 
+    /// The copy. On a configured server it stays aside: nobody who watches that server can then be in the way of
+    /// a swap.
+    fn loaded_into(&self, target: Target) -> Source {
+        let Target { mut at, aside, options, .. } = target;
+        if self.server.is_some() && options.mode == RestoreMode::Swap {
+            at.settings.database_name = aside;
+        }
+        at
+    }
+
     async fn load(&self, target: &Target) -> Result<Loaded> {
         let app = self.testing.app();
         let dump = open::source(&app.storage, &self.manifest, &app.identities);
         let loaded = self.restorer.load(target, &dump).await?;
-        if target.options.mode == RestoreMode::Swap {
+        if self.server.is_none() && target.options.mode == RestoreMode::Swap {
             self.restorer.swap(target).await?;
             self.restorer.drop_aside(target).await?;
         }
@@ -201,9 +222,20 @@ impl<'a> Trial<'a> {
         lines
     }
 
-    fn target(&self, scratch: &Scratch) -> Target {
+    pub(super) fn target(&self, scratch: &Scratch) -> Target {
         let testing = self.testing;
         let app = testing.app();
+        let (aside, options) = match self.server {
+            Some(_) => {
+                let names = Names::of(testing.job.id, testing.job.attempts.current);
+                (names.aside, borrowed::options(scratch.mode))
+            }
+            None => {
+                let options =
+                    RestoreOptions { ownership: Ownership::Keep, ..borrowed::options(scratch.mode) };
+                ("respaldo_scratch_loading".to_owned(), options)
+            }
+        };
         Target {
             at: Source {
                 settings: scratch.settings.clone(),
@@ -213,15 +245,10 @@ impl<'a> Trial<'a> {
                 sqlite_roots: vec![testing.folder().to_owned()],
                 log: testing.log.clone(),
             },
-            aside: "respaldo_scratch_loading".to_owned(),
+            aside,
             kept: "respaldo_scratch_before".to_owned(),
             replaces: scratch.exists,
-            options: RestoreOptions {
-                mode: scratch.mode,
-                ownership: Ownership::Keep,
-                tables: Vec::new(),
-                force: false,
-            },
+            options,
             dump: self.facts.clone(),
             meter: Arc::clone(&testing.meter),
             allow_superuser: app.limits.allow_superuser || self.facts.trusted,

@@ -27,6 +27,17 @@ const LACKING: [(&str, &str); 8] = [
 /// What they say when it is this machine that failed.
 const OURS: [&str; 4] = ["No space left", "is full", "signal: ", "ut of memory"];
 
+/// What a server of others lacks besides.
+const FOREIGN: [(&str, &str); 2] = [("role \"", "does not exist"), ("tablespace \"", "does not exist")];
+/// What they say when somebody else on the server was in the way.
+const PASSING: [&str; 5] = [
+    "being accessed by other users",
+    "lock timeout",
+    "Lock wait timeout",
+    "terminating connection",
+    "Lost connection",
+];
+
 /// Why a test ends before its comparison.
 pub(super) enum Ending {
     /// The backup is judged.
@@ -76,6 +87,30 @@ pub(super) fn loading(error: Error, alive: bool) -> Ending {
         }
         _ => Ending::Trouble(error),
     }
+}
+
+/// What failed while the dump was loaded into a server that others use too: what it refuses for want of rights
+/// or of a role, and what comes and goes there, says nothing of the dump.
+pub(super) fn loading_elsewhere(error: Error) -> Ending {
+    use ErrorKind::{Config, Conflict, Corrupt, Denied, Incomplete, Invalid, Tool};
+    let passing = |message: &str| is_ours(message) || PASSING.iter().any(|phrase| message.contains(phrase));
+    match error.kind() {
+        Corrupt | Incomplete => Ending::Verdict(VerificationStatus::Failed, error),
+        Tool if !error.is_retryable() => Ending::Verdict(VerificationStatus::NotVerified, error),
+        Invalid | Conflict | Config | Denied if passing(error.message()) => {
+            Ending::Trouble(error.with_retryable(true))
+        }
+        Denied => Ending::Verdict(VerificationStatus::NotVerified, error),
+        Invalid | Conflict | Config if is_lacking(error.message()) || is_foreign(error.message()) => {
+            Ending::Verdict(VerificationStatus::NotVerified, error)
+        }
+        Invalid | Conflict | Config => Ending::Verdict(VerificationStatus::Failed, error),
+        _ => Ending::Trouble(error),
+    }
+}
+
+fn is_foreign(message: &str) -> bool {
+    FOREIGN.iter().any(|(one, other)| message.contains(one) && message.contains(other))
 }
 
 /// A full disk, or a loader that was killed.

@@ -108,6 +108,7 @@ impl TestApp {
             sqlite_roots: vec![folder.path().to_owned()],
             retention: None,
             verify: None,
+            test_servers: Vec::new(),
             allow_superuser: false,
             safety_days: 7,
             run_as: None,

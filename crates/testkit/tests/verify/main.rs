@@ -2,6 +2,7 @@
 //! `failed` and names the table, and what this machine cannot try is `not_verified`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod borrowed;
 mod crashes;
 mod mariadb;
 mod policy;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::postgres::reachable;
 use super::support::{assert_differs_in, assert_ok, log_of, replace_dump, tested, verdict};
 
-async fn register(test: &TestApp, server: &Mysql, engine: &str, database: &str) -> Database {
+pub(crate) async fn register(test: &TestApp, server: &Mysql, engine: &str, database: &str) -> Database {
     let fields = json!({
         "name": "tienda", "engine": engine, "host": server.host(), "port": server.port(),
         "database_name": database,

@@ -24,7 +24,7 @@ pub(crate) fn reachable() -> TestApp {
     test
 }
 
-async fn register(test: &TestApp, server: &Postgres, database: &str, more: Value) -> Database {
+pub(crate) async fn register(test: &TestApp, server: &Postgres, database: &str, more: Value) -> Database {
     let mut fields = json!({
         "name": "tienda", "engine": "postgres", "host": server.host(), "port": server.port(),
         "database_name": database,

@@ -88,6 +88,10 @@ impl Engine for Mysql {
         }
     }
 
+    fn tls_modes(&self) -> &'static [&'static str] {
+        &connect::TLS_MODES
+    }
+
     async fn probe(&self, source: &Source) -> Result<Probe> {
         let server = server::ask(source).await?;
         let tool = tools::choose(source, &server).await?;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
 
-use super::Mysql;
+use super::server::askers;
 use super::tools::{Client, Family, Series, installed_at, series};
+use super::{Mysql, connect, explain};
 use crate::engine::process::Invocation;
 use crate::engine::scratch::{
     Address, Bench, Room, Scratch, ScratchServers, Specimen, broken, no_server, ready, settings,
@@ -28,6 +29,7 @@ const INITIALISERS: [&str; 2] = ["mariadb-install-db", "mysql_install_db"];
 const BANNER: usize = 512;
 /// Both families take minutes on a slow disk.
 const LONGEST_INIT: Duration = Duration::from_mins(4);
+const LONGEST_QUESTION: Duration = Duration::from_mins(1);
 /// Nothing here has to survive a crash.
 const SETTINGS: [&str; 8] = [
     "--innodb-flush-log-at-trx-commit=0",
@@ -90,6 +92,37 @@ impl ScratchServers for Mysql {
         let (mode, exists) = (RestoreMode::InPlace, false);
         Ok(Scratch { settings, login, mode, exists, server: server.version, process: Some(process) })
     }
+
+    fn borrowed_mode(&self) -> Option<RestoreMode> {
+        Some(RestoreMode::InPlace)
+    }
+
+    /// The load makes the database. A server that runs events would run the dump's.
+    async fn furnish(&self, bench: &Bench, scratch: &Scratch, _: &Specimen<'_>) -> Result<()> {
+        let source = scratch.source(bench);
+        let mut failed = None;
+        for client in askers(&source).await? {
+            let question = connect::invoke(&source, &client)?
+                .args(["--batch", "--skip-column-names", "--execute=SELECT @@GLOBAL.event_scheduler"])
+                .arg(format!("--connect-timeout={}", connect::CONNECT_TIMEOUT));
+            let (ended, answer) = question.output(scratch.login.redactor(), 4096, LONGEST_QUESTION).await?;
+            match String::from_utf8_lossy(&answer).trim() {
+                _ if !ended.status.success() => failed = failed.or(Some(ended)),
+                "ON" => return Err(runs_events()),
+                _ => return Ok(()),
+            }
+        }
+        Err(failed.map_or_else(
+            || Error::internal("make a scratch database", "nothing was tried"),
+            |ended| explain::ended("make a scratch database", &ended),
+        ))
+    }
+}
+
+fn runs_events() -> Error {
+    let message = "its event scheduler is on, so the events of dumps would run there";
+    Error::new(ErrorKind::Tool, "make a scratch database", message)
+        .with_mend("SET GLOBAL event_scheduler = OFF on that server, and in its configuration")
 }
 
 fn own_settings(family: Family) -> &'static [&'static str] {

@@ -61,6 +61,10 @@ impl Engine for Postgres {
         }
     }
 
+    fn tls_modes(&self) -> &'static [&'static str] {
+        &TLS_MODES
+    }
+
     async fn probe(&self, source: &Source) -> Result<Probe> {
         let server = ask_server(source).await?;
         let tool = choose_tool(source, server.major).await?;

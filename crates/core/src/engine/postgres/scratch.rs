@@ -8,12 +8,12 @@ use secrecy::ExposeSecret;
 
 use super::clues::Clues;
 use super::connect::Connection;
-use super::{Postgres, installed_at, major_of_version};
+use super::{Postgres, explain, installed_at, major_of_version};
 use crate::engine::process::{Ended, Invocation};
 use crate::engine::scratch::{
     Address, Bench, Room, Scratch, ScratchServers, Specimen, broken, no_server, ready, settings,
 };
-use crate::engine::source::{ResolvedLogin, Source};
+use crate::engine::source::ResolvedLogin;
 use crate::engine::toolbox::Tool;
 use crate::model::RestoreMode;
 use crate::{Error, ErrorKind, Result};
@@ -21,6 +21,8 @@ use crate::{Error, ErrorKind, Result};
 /// The users that packages make for it.
 const USUAL: [&str; 1] = ["postgres"];
 const SUPERUSER: &str = "postgres";
+/// The database from which others are made.
+const MAINTENANCE: &str = "postgres";
 const DATABASE: &str = "scratch";
 const PORT: u16 = 5432;
 /// `initdb` on a slow disk.
@@ -89,6 +91,14 @@ impl ScratchServers for Postgres {
         make_database(bench, &scratch, specimen.head).await?;
         Ok(scratch)
     }
+
+    fn borrowed_mode(&self) -> Option<RestoreMode> {
+        Some(RestoreMode::Swap)
+    }
+
+    async fn furnish(&self, bench: &Bench, scratch: &Scratch, specimen: &Specimen<'_>) -> Result<()> {
+        make_database(bench, scratch, specimen.head).await
+    }
 }
 
 /// The server, with `initdb` beside it.
@@ -140,9 +150,9 @@ async fn initialise(bench: &Bench, room: &Room, server: &Tool) -> Result<PathBuf
 /// Makes the database with the dump's encoding and locale, as far as the dump tells them and the system has
 /// them.
 async fn make_database(bench: &Bench, scratch: &Scratch, head: &[u8]) -> Result<()> {
-    let clues = Clues::of(head);
+    let (clues, database) = (Clues::of(head), &scratch.settings.database_name);
     if let Some(locale) = &clues.locale {
-        let ended = order(bench, scratch, &clues.create(DATABASE, Some(locale))).await?;
+        let ended = order(bench, scratch, &clues.create(database, Some(locale))).await?;
         if ended.status.success() {
             return Ok(());
         }
@@ -154,7 +164,7 @@ async fn make_database(bench: &Bench, scratch: &Scratch, head: &[u8]) -> Result<
     let mut last = None;
     for locale in [LOCALE, "C"] {
         let plain = Clues { provider: None, icu: None, ..clues.clone() };
-        let ended = order(bench, scratch, &plain.create(DATABASE, Some(locale))).await?;
+        let ended = order(bench, scratch, &plain.create(database, Some(locale))).await?;
         if ended.status.success() {
             return Ok(());
         }
@@ -162,22 +172,14 @@ async fn make_database(bench: &Bench, scratch: &Scratch, head: &[u8]) -> Result<
     }
     Err(last.map_or_else(
         || Error::internal("make a scratch database", "nothing was tried"),
-        |e| broken("psql", &e),
+        |e| explain::ended("make a scratch database", &e),
     ))
 }
 
 async fn order(bench: &Bench, scratch: &Scratch, sql: &str) -> Result<Ended> {
     let psql = bench.toolbox.find_all("psql").into_iter().next().ok_or_else(|| super::missing("psql"))?;
-    let mut settings = scratch.settings.clone();
-    SUPERUSER.clone_into(&mut settings.database_name);
-    let source = Source {
-        settings,
-        login: scratch.login.clone(),
-        toolbox: std::sync::Arc::clone(&bench.toolbox),
-        staging: bench.folder.clone(),
-        sqlite_roots: Vec::new(),
-        log: bench.log.clone(),
-    };
+    let mut source = scratch.source(bench);
+    MAINTENANCE.clone_into(&mut source.settings.database_name);
     let invocation = Connection::prepare(&source)?.invoke(&psql).args([
         "--no-psqlrc",
         "--no-password",

@@ -27,7 +27,8 @@ pub struct Attempts {
     /// it, because removing it, or what it left, has just failed.
     #[serde(default)]
     pub not_before: Option<Timestamp>,
-    /// Attempts that did not commit and may have left bytes in storage: the sweep's work list.
+    /// Attempts that did not commit and may have left something, a dump in storage, a test restore on a
+    /// configured server: the sweep's work list.
     #[serde(default)]
     pub litter: BTreeSet<u32>,
     /// Attempts before this one are never adopted: somebody may be removing what they left.
@@ -59,7 +60,14 @@ impl Job {
         self.attempts.failures >= self.attempts.most
     }
 
-    /// Records that an attempt has ended and left nothing in storage.
+    /// Records that the current attempt is about to make what outlives its worker.
+    pub fn may_leave(&mut self, fence: u64) -> Result<()> {
+        self.check_fence(fence)?;
+        self.attempts.litter.insert(self.attempts.current);
+        Ok(())
+    }
+
+    /// Records that an attempt has ended and left nothing behind.
     pub fn swept(&mut self, attempt: u32) {
         self.attempts.litter.remove(&attempt);
     }

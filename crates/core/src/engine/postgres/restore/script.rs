@@ -30,7 +30,8 @@ pub(super) struct Rules {
     pub(super) single: bool,
     /// Owners and grants are left out.
     pub(super) ownerless: bool,
-    /// Roles are made before they are named, and tablespaces are left out.
+    /// Roles are made before they are named, unless owners and grants are left out, and tablespaces are left
+    /// out.
     pub(super) scratch: bool,
     /// SQL that comes first.
     pub(super) prelude: String,
@@ -188,7 +189,8 @@ impl Script {
         if left_out {
             return Ok(());
         }
-        if self.rules.scratch {
+        // Without owners and grants, the server is one whose roles are others'.
+        if self.rules.scratch && !self.rules.ownerless {
             for role in roles {
                 self.make_role(role, out);
             }
