@@ -1,14 +1,16 @@
 //! A server process and its guardian.
 //!
 //! The guardian is a shell that starts the server and then reads from a pipe whose other end only this
-//! process holds. However this process ends, by `drop`, by `exit` or by `kill -9`, the pipe closes; the
+//! process holds; a line through it starts a dead server again. However this process ends, by `drop`, by `exit` or by `kill -9`, the pipe closes; the
 //! guardian stops the server and removes its folder.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -21,11 +23,17 @@ dir=$1
 signal=$2
 shift 2
 cd "$dir"
-"$@" > log 2>&1 < /dev/null &
-server=$!
-echo "$server" > pid.new
-mv pid.new pid
-cat > /dev/null
+launch() {
+    "$@" > log 2>&1 < /dev/null &
+    server=$!
+    echo "$server" > pid.new
+    mv pid.new pid
+}
+launch "$@"
+while read -r _again; do
+    wait "$server"
+    launch "$@"
+done
 kill -s "$signal" "$server"
 kill -CONT "$server"
 wait "$server"
@@ -37,8 +45,7 @@ rm -rf "$dir"
 pub(crate) struct Guarded {
     guardian: Child,
     dir: PathBuf,
-    /// The server's own process.
-    pub(crate) pid: u32,
+    pid: AtomicU32,
 }
 
 impl Guarded {
@@ -52,12 +59,21 @@ impl Guarded {
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let guardian = command.spawn().expect("sh can be started");
         let dir = dir.keep();
-        let mut pid = None;
-        host::eventually("the guardian has started the server", Duration::from_secs(10), || {
-            pid = fs::read_to_string(dir.join("pid")).ok().and_then(|text| text.trim().parse().ok());
-            pid.is_some()
-        });
-        Self { guardian, dir, pid: pid.expect("it was awaited") }
+        let pid = AtomicU32::new(started(&dir));
+        Self { guardian, dir, pid }
+    }
+
+    /// Starts the server again, with the same words, once it has died.
+    pub(crate) fn start_again(&self) {
+        fs::remove_file(self.dir.join("pid")).expect("the guardian wrote it");
+        let mut pipe = self.guardian.stdin.as_ref().expect("it is open until the drop");
+        pipe.write_all(b"again\n").expect("the guardian reads");
+        self.pid.store(started(&self.dir), Ordering::SeqCst);
+    }
+
+    /// The server's own process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.load(Ordering::SeqCst)
     }
 
     /// Its folder.
@@ -74,15 +90,15 @@ impl Guarded {
 
     /// The server and its children, which may live in sessions of their own.
     fn processes(&self) -> Vec<u32> {
-        let mut all = host::children(self.pid);
-        all.insert(0, self.pid);
+        let mut all = host::children(self.pid());
+        all.insert(0, self.pid());
         all
     }
 
     /// Sends `signal` to every process of the server. The first one stands still meanwhile, so that it
     /// starts none that would be missed.
     pub(crate) fn signal_all(&self, signal: Signal) {
-        host::signal(self.pid, Signal::STOP);
+        host::signal(self.pid(), Signal::STOP);
         for pid in self.processes() {
             host::signal(pid, signal);
         }
@@ -111,6 +127,16 @@ impl Drop for Guarded {
             });
         }
     }
+}
+
+/// The process that the guardian has started.
+fn started(dir: &Path) -> u32 {
+    let mut pid = None;
+    host::eventually("the guardian has started the server", Duration::from_secs(10), || {
+        pid = fs::read_to_string(dir.join("pid")).ok().and_then(|text| text.trim().parse().ok());
+        pid.is_some()
+    });
+    pid.expect("it was awaited")
 }
 
 /// A port of 127.0.0.1 that nobody listened on a moment ago.

@@ -86,7 +86,8 @@ impl Server {
                     || line.contains(&format!("port: {}", self.port))
             })
         };
-        host::holds_within(Duration::from_mins(1), || ready() || !host::is_alive(self.process.pid)) && ready()
+        host::holds_within(Duration::from_mins(1), || ready() || !host::is_alive(self.process.pid()))
+            && ready()
     }
 }
 

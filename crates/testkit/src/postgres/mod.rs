@@ -165,6 +165,14 @@ impl Postgres {
         self.server.kill();
     }
 
+    /// Starts the server again after [`kill`](Self::kill), as its machine would: same port, same data.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_again(&self) {
+        self.server.start_again();
+    }
+
     /// Stops every process of the server where it stands; connections stay open and silent until
     /// [`thaw`](Self::thaw).
     pub fn freeze(&self) {

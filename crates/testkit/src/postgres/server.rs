@@ -64,9 +64,22 @@ impl Server {
     /// Waits until connections are taken; false when the server has died instead.
     fn becomes_ready(&self) -> bool {
         let status = self.process.dir().join("data/postmaster.pid");
-        let ready =
-            || fs::read_to_string(&status).is_ok_and(|text| text.lines().any(|l| l.trim() == "ready"));
-        host::holds_within(Duration::from_mins(1), || ready() || !host::is_alive(self.process.pid)) && ready()
+        let pid = self.process.pid().to_string();
+        // One that died has left its own.
+        let ready = || {
+            fs::read_to_string(&status).is_ok_and(|text| {
+                let mut lines = text.lines().map(str::trim);
+                lines.next() == Some(&pid) && lines.any(|line| line == "ready")
+            })
+        };
+        host::holds_within(Duration::from_mins(1), || ready() || !host::is_alive(self.process.pid()))
+            && ready()
+    }
+
+    /// Starts again what was killed, on the same port with the same data.
+    pub(super) fn start_again(&self) {
+        self.process.start_again();
+        assert!(self.becomes_ready(), "the server did not start again: {}", self.process.log());
     }
 
     /// Sends `signal` to every process of the server.
