@@ -143,6 +143,7 @@ impl<S: Site> Start<S> {
         let (calls, saved) = self.calls().await;
         assert!(calls > saved + 5, "{calls} calls, the safety backup is stored by {saved}");
         let before = (1..saved).step_by(FEW);
+        // Between them, the two deaths meet every call behind it.
         let offset = usize::from(how == Death::Killed && stride > 1);
         for n in before.chain((saved + offset..=calls).step_by(stride)) {
             Box::pin(self.dies(n, how)).await;
