@@ -6,7 +6,7 @@ use super::target::{self, Spot};
 use crate::app::App;
 use crate::backup::{self, staging::Staging};
 use crate::databases;
-use crate::engine::{DumpFacts, JobLog, Meter, Refusal, Survey};
+use crate::engine::{DumpFacts, JobLog, Meter, Refusal, Restorer, Survey, Target};
 use crate::model::{Database, DatabaseId, Job, JobId, Ownership, RestoreMode, RestoreOptions, Status, Work};
 use crate::ports::JobFilter;
 use crate::{Error, ErrorKind, Result};
@@ -121,9 +121,12 @@ pub async fn plan(app: &App, request: &Request, id: JobId) -> Result<Plan> {
     };
     let mut target = spot.target(app, facts);
     let restorer = target::restorer(target.dump.engine)?;
-    let mut survey = restorer.survey(&target).await.map_err(|e| e.within("look at the target"))?;
-    if request.mode.is_none() {
-        target.options.mode = survey.modes.first().copied().unwrap_or(RestoreMode::Swap);
+    let mut survey = look(restorer, &target).await?;
+    let better = survey.modes.first().copied().filter(|_| request.mode.is_none());
+    if let Some(better) = better.filter(|better| *better != target.options.mode) {
+        // What it said of the other mode stands in nobody's way.
+        target.options.mode = better;
+        survey = look(restorer, &target).await?;
     }
     let same_database = name == database.settings.database_name;
     let mut plan = Plan {
@@ -144,6 +147,10 @@ pub async fn plan(app: &App, request: &Request, id: JobId) -> Result<Plan> {
     judge(app, &mut plan, &target.dump, request).await?;
     tell(&mut plan);
     Ok(plan)
+}
+
+async fn look(restorer: &dyn Restorer, target: &Target) -> Result<Survey> {
+    restorer.survey(target).await.map_err(|e| e.within("look at the target"))
 }
 
 /// The registered database that a restore works on, and the target's name there.
