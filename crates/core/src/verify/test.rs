@@ -225,16 +225,12 @@ impl<'a> Trial<'a> {
     pub(super) fn target(&self, scratch: &Scratch) -> Target {
         let testing = self.testing;
         let app = testing.app();
-        let (aside, options) = match self.server {
-            Some(_) => {
-                let names = Names::of(testing.job.id, testing.job.attempts.current);
-                (names.aside, borrowed::options(scratch.mode))
-            }
-            None => {
-                let options =
-                    RestoreOptions { ownership: Ownership::Keep, ..borrowed::options(scratch.mode) };
-                ("respaldo_scratch_loading".to_owned(), options)
-            }
+        let (aside, options) = if self.server.is_some() {
+            let names = Names::of(testing.job.id, testing.job.attempts.current);
+            (names.aside, borrowed::options(scratch.mode))
+        } else {
+            let options = RestoreOptions { ownership: Ownership::Keep, ..borrowed::options(scratch.mode) };
+            ("respaldo_scratch_loading".to_owned(), options)
         };
         Target {
             at: Source {

@@ -95,7 +95,6 @@ pub(super) fn loading_elsewhere(error: Error) -> Ending {
     use ErrorKind::{Config, Conflict, Corrupt, Denied, Incomplete, Invalid, Tool};
     let passing = |message: &str| is_ours(message) || PASSING.iter().any(|phrase| message.contains(phrase));
     match error.kind() {
-        Corrupt | Incomplete => Ending::Verdict(VerificationStatus::Failed, error),
         Tool if !error.is_retryable() => Ending::Verdict(VerificationStatus::NotVerified, error),
         Invalid | Conflict | Config | Denied if passing(error.message()) => {
             Ending::Trouble(error.with_retryable(true))
@@ -104,7 +103,9 @@ pub(super) fn loading_elsewhere(error: Error) -> Ending {
         Invalid | Conflict | Config if is_lacking(error.message()) || is_foreign(error.message()) => {
             Ending::Verdict(VerificationStatus::NotVerified, error)
         }
-        Invalid | Conflict | Config => Ending::Verdict(VerificationStatus::Failed, error),
+        Corrupt | Incomplete | Invalid | Conflict | Config => {
+            Ending::Verdict(VerificationStatus::Failed, error)
+        }
         _ => Ending::Trouble(error),
     }
 }
