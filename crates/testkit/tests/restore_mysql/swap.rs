@@ -206,3 +206,29 @@ async fn a_target_that_other_databases_refer_to_is_restored_in_place_only() {
     let refused = server.sql("mysql", &format!("SELECT COUNT(*) FROM {other}.t JOIN {db}.a ON t.a = a.id"));
     assert_eq!(refused, "1");
 }
+
+/// What the driver of a restore does when it takes over a job whose journal says `swapping`.
+async fn take_over(restore: &Restore) -> respaldo_core::Result<()> {
+    if restore.was_swapped().await == WasSwapped::Yes {
+        return Ok(());
+    }
+    restore.load().await?;
+    restore.swap().await
+}
+
+/// The worker died behind the exchange and before the emptied database was dropped: simulated by making that
+/// one again.
+#[tokio::test]
+async fn a_swap_whose_worker_died_before_the_last_drop_is_taken_over() {
+    let server = Mysql::shared();
+    let db = plain(server);
+    let restore = Restore::of(server, &db).by_swap();
+    restore.load().await.unwrap();
+    server.sql(&db, "INSERT INTO tree VALUES (3, 2)");
+    restore.swap().await.unwrap();
+    server.create_database(&restore.target.aside);
+    take_over(&restore).await.unwrap();
+    let rows = |db: &str| server.sql("mysql", &format!("SELECT COUNT(*) FROM {db}.tree"));
+    assert_eq!((rows(&db), rows(&restore.target.kept)), ("2".to_owned(), "3".to_owned()));
+    assert_eq!(restore.was_swapped().await, WasSwapped::Yes);
+}

@@ -8,7 +8,7 @@ use respaldo_core::model::{DumpFormat, RestoreMode};
 use respaldo_testkit::host::unique;
 use respaldo_testkit::postgres::Postgres;
 
-use super::support::{assert_same, dump, failed, picture, refusal, restore, restore_as};
+use super::support::{assert_same, dump, exists, failed, picture, refusal, restore, restore_as};
 
 const MODES: [RestoreMode; 2] = [RestoreMode::Swap, RestoreMode::InPlace];
 
@@ -160,4 +160,56 @@ async fn a_dump_cannot_commit_halfway_in_place() {
         assert!(error.message().contains("transaction"), "{error}");
         assert_same(&before, &picture(server, &database));
     }
+}
+
+#[tokio::test]
+async fn a_dump_cannot_drop_a_database_on_its_way_aside() {
+    let server = Postgres::shared();
+    let (login, database, text) = theirs(server);
+    let other = unique("others");
+    server.psql("postgres", &format!("CREATE DATABASE {other} OWNER {login}"));
+    let end = "--\n-- PostgreSQL database dump complete";
+    for victim in [&other, &database] {
+        let dump = text.replacen(end, &format!("DROP DATABASE {victim};\n\n{end}"), 1);
+        assert_ne!(dump, text);
+        let mut theirs = restore_as(server, (&login, "pw"), &database, dump.as_bytes(), RestoreMode::Swap);
+        theirs.target.dump.trusted = false;
+        theirs.target.dump.raw_bytes = dump.len() as u64;
+        let loaded = theirs.load().await;
+        theirs.drop_aside().await.unwrap();
+        assert!(exists(server, victim), "{victim} was dropped by a dump that was loaded beside it");
+        failed(loaded);
+    }
+}
+
+/// A constraint's function runs as whoever loads the rows, and not as the table's owner.
+#[tokio::test]
+async fn a_test_restore_runs_no_program_for_an_ordinary_user_of_the_source() {
+    let server = Postgres::shared();
+    let (login, database, _) = theirs(server);
+    let canary = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(canary.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let file = canary.path().join("canary").display().to_string();
+    server.psql(
+        &database,
+        &format!(
+            "SET ROLE {login};
+             CREATE FUNCTION public.f(text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+               IF current_setting('is_superuser') = 'on' THEN
+                 COPY (SELECT 1) TO PROGRAM 'cat > {file}';
+               END IF;
+               RETURN true;
+             END $$;
+             ALTER TABLE public.t ADD CHECK (public.f(a)) NOT VALID;
+             CREATE TABLE public.u (a text CHECK (public.f(a))); INSERT INTO public.u VALUES ('x')"
+        ),
+    );
+    // Of a superuser's session, which adds a row, the server would run it too.
+    std::fs::remove_file(&file).ok();
+    let text = dump(server, &database, DumpFormat::Plain);
+    let mut scratch = restore(server, &unique("scratch"), &text, RestoreMode::Swap);
+    scratch.target.scratch = true;
+    scratch.load().await.unwrap();
+    scratch.drop_aside().await.unwrap();
+    assert_eq!(std::fs::read_dir(canary.path()).unwrap().count(), 0, "a program ran");
 }
