@@ -54,12 +54,12 @@ async fn newest_is_deleted(delete: impl AsyncFn(&TestApp, JobId)) {
 
 #[tokio::test]
 async fn the_newest_good_backup_of_those_that_somebody_left_is_never_removed() {
-    newest_is_deleted(async |test, id| assert!(backup::delete(&test.app, id).await.unwrap())).await;
+    Box::pin(newest_is_deleted(async |test, id| assert!(backup::delete(&test.app, id).await.unwrap()))).await;
 }
 
 #[tokio::test]
 async fn nor_is_it_when_the_deletion_died_in_the_middle_and_a_tick_has_finished_it() {
-    newest_is_deleted(async |test, id| {
+    Box::pin(newest_is_deleted(async |test, id| {
         // The record is read, read again, and marked.
         test.faults.reset();
         test.faults.fail_at(3, FaultMode::CrashAfter);
@@ -68,7 +68,7 @@ async fn nor_is_it_when_the_deletion_died_in_the_middle_and_a_tick_has_finished_
         assert_eq!(test.job(id).await.status, Status::Deleting);
         tick(&test.app).await.unwrap();
         assert!(test.catalog.job(id).await.unwrap().is_none());
-    })
+    }))
     .await;
 }
 
