@@ -24,7 +24,8 @@ pub(crate) async fn sweep(app: &App, job: &Job) -> Result<usize> {
     let litter = &job.attempts.litter;
     for attempt in litter {
         match job.work.kind() {
-            WorkKind::Verify => verify::clear_away(app, job.id, *attempt).await?,
+            // Boxed, because every sweep's own future would have to have room for it.
+            WorkKind::Verify => Box::pin(verify::clear_away(app, job.id, *attempt)).await?,
             _ => remove_attempt(app, job, *attempt).await?,
         }
     }

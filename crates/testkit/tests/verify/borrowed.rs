@@ -105,7 +105,7 @@ async fn a_login_that_may_only_make_databases_is_enough_and_what_it_may_not_do_i
     assert_ok(&verdict(&test, &backup).await);
     let sql = String::from_utf8(test.opened(&backup)).unwrap();
     for (statement, told) in [
-        ("CREATE FUNCTION f() RETURNS void LANGUAGE c AS 'x';", "permission denied"),
+        ("CREATE FUNCTION public.f() RETURNS void LANGUAGE c AS 'x';", "permission denied"),
         ("CREATE POLICY p ON public.t TO nadie_de_aqui;", "nadie_de_aqui"),
     ] {
         let more = sql.replacen("COPY public.t", &format!("{statement}\n\nCOPY public.t"), 1);
