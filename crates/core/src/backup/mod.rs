@@ -42,6 +42,10 @@ pub async fn request(app: &App, database: DatabaseId, id: Option<JobId>) -> Resu
     }
     let now = app.now();
     let id = id.unwrap_or_else(|| JobId(app.ids.ulid(now)));
+    if let Some(restore) = jobs::active_restore(app, database.id).await? {
+        let message = format!("restore {restore} is at work on database {}", database.id);
+        return Err(Error::conflict("back up a database", message).with_mend("ask again when it has ended"));
+    }
     let job = queued(app, &database, BackupKind::Manual, id, now);
     if !app.catalog.create_job(&job).await? {
         return jobs::get(app, id).await;

@@ -40,12 +40,19 @@ pub(super) async fn load(restoring: &Restoring<'_>, backup: JobId) -> Result<Don
             restoring.job.restoration().map_or("", |r| &r.target)
         ));
         if let Err(stop) = restoring.keep_deaf(loading.restorer.swap(&loading.target)).await {
+            let Stop::Failed(_) = &stop else { return Err(stop) };
             // Its answer may be lost although it was taken.
-            let taken = matches!(&stop, Stop::Failed(_))
-                && matches!(loading.was_swapped().await, Ok(WasSwapped::Yes));
-            if !taken {
-                loading.clear(&stop).await;
-                return Err(stop);
+            match loading.was_swapped().await {
+                Ok(WasSwapped::Yes) => {}
+                Ok(_) => {
+                    loading.clear(&stop).await;
+                    return Err(stop);
+                }
+                // Nobody knows as yet: whoever asks the server later does.
+                Err(e) => {
+                    restoring.log.warn(format!("whether it was put into place is not known yet: {e}"));
+                    return Ok(Done::Waiting(restoring.app().now() + LOOK_AGAIN));
+                }
             }
         }
     }
@@ -86,6 +93,7 @@ impl<'a> Loading<'a> {
     /// Everything up to the swap.
     async fn load(&self) -> Result<Ready> {
         let Self { restoring, manifest, target, .. } = self;
+        self.check_vacant().await?;
         if let Some(until) = self.save().await? {
             return Ok(Ready::Waiting(until));
         }
@@ -102,6 +110,19 @@ impl<'a> Loading<'a> {
         let loaded = self.restorer.load(target, &dump).await?;
         self.compare(&loaded)?;
         Ok(Ready::Loaded(loaded))
+    }
+
+    /// What was not there when the restore was asked for may be there now, and nobody has saved it.
+    async fn check_vacant(&self) -> Result<()> {
+        if self.target.replaces || self.found >= RestoreStep::Loading {
+            return Ok(());
+        }
+        if !self.restorer.survey(&self.target).await?.present.target {
+            return Ok(());
+        }
+        let message = format!("{} was made since the restore was asked for", self.target.database_name());
+        Err(Error::conflict("restore a backup", message)
+            .with_mend("ask again: what is there is then saved first"))
     }
 
     /// What came out of the artifact must be what went into it.

@@ -181,35 +181,3 @@ async fn a_dump_cannot_drop_a_database_on_its_way_aside() {
         failed(loaded);
     }
 }
-
-/// A constraint's function runs as whoever loads the rows, and not as the table's owner.
-#[tokio::test]
-async fn a_test_restore_runs_no_program_for_an_ordinary_user_of_the_source() {
-    let server = Postgres::shared();
-    let (login, database, _) = theirs(server);
-    let canary = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(canary.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    let file = canary.path().join("canary").display().to_string();
-    server.psql(
-        &database,
-        &format!(
-            "SET ROLE {login};
-             CREATE FUNCTION public.f(text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
-               IF current_setting('is_superuser') = 'on' THEN
-                 COPY (SELECT 1) TO PROGRAM 'cat > {file}';
-               END IF;
-               RETURN true;
-             END $$;
-             ALTER TABLE public.t ADD CHECK (public.f(a)) NOT VALID;
-             CREATE TABLE public.u (a text CHECK (public.f(a))); INSERT INTO public.u VALUES ('x')"
-        ),
-    );
-    // Of a superuser's session, which adds a row, the server would run it too.
-    std::fs::remove_file(&file).ok();
-    let text = dump(server, &database, DumpFormat::Plain);
-    let mut scratch = restore(server, &unique("scratch"), &text, RestoreMode::Swap);
-    scratch.target.scratch = true;
-    scratch.load().await.unwrap();
-    scratch.drop_aside().await.unwrap();
-    assert_eq!(std::fs::read_dir(canary.path()).unwrap().count(), 0, "a program ran");
-}

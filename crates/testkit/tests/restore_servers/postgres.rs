@@ -95,12 +95,12 @@ async fn swapped_undone_and_confirmed(format: &str) {
 
 #[tokio::test]
 async fn a_plain_backup_is_swapped_in_undone_redone_and_confirmed() {
-    swapped_undone_and_confirmed("plain").await;
+    Box::pin(swapped_undone_and_confirmed("plain")).await;
 }
 
 #[tokio::test]
 async fn a_custom_backup_is_swapped_in_undone_redone_and_confirmed() {
-    swapped_undone_and_confirmed("custom").await;
+    Box::pin(swapped_undone_and_confirmed("custom")).await;
 }
 
 async fn in_place_undone_and_confirmed(format: &str) {
@@ -131,12 +131,12 @@ async fn in_place_undone_and_confirmed(format: &str) {
 
 #[tokio::test]
 async fn a_plain_backup_is_restored_in_place_undone_redone_and_confirmed() {
-    in_place_undone_and_confirmed("plain").await;
+    Box::pin(in_place_undone_and_confirmed("plain")).await;
 }
 
 #[tokio::test]
 async fn a_custom_backup_is_restored_in_place_undone_redone_and_confirmed() {
-    in_place_undone_and_confirmed("custom").await;
+    Box::pin(in_place_undone_and_confirmed("custom")).await;
 }
 
 /// A database whose index is built for as long as the role `gate` is there.
@@ -194,10 +194,10 @@ async fn survives_its_server(mode: RestoreMode) {
 
 #[tokio::test]
 async fn a_server_that_dies_while_a_dump_is_loaded_aside_comes_back_with_its_database_as_it_was() {
-    survives_its_server(RestoreMode::Swap).await;
+    Box::pin(survives_its_server(RestoreMode::Swap)).await;
 }
 
 #[tokio::test]
 async fn a_server_that_dies_while_a_dump_is_loaded_in_place_comes_back_with_its_database_as_it_was() {
-    survives_its_server(RestoreMode::InPlace).await;
+    Box::pin(survives_its_server(RestoreMode::InPlace)).await;
 }

@@ -29,7 +29,8 @@ use async_trait::async_trait;
 use self::session::Session;
 use super::Mysql;
 use crate::engine::process::{Child, Ended};
-use crate::engine::{DumpSource, Loaded, Restorer, Survey, Target};
+use crate::engine::{DumpSource, Loaded, Restorer, Survey, Target, WasSwapped};
+use crate::fingerprint::Fingerprint;
 use crate::model::RestoreMode;
 use crate::{Error, Result};
 
@@ -53,6 +54,17 @@ impl Restorer for Mysql {
     async fn swap(&self, target: &Target) -> Result<()> {
         check_names(target)?;
         swap::swap(&mut Session::open(target).await?).await
+    }
+
+    async fn was_swapped(&self, target: &Target, _before: Option<&Fingerprint>) -> Result<WasSwapped> {
+        check_names(target)?;
+        let mut session = Session::open(target).await?;
+        let taken = swap::was_taken(&session);
+        if taken {
+            // It may have stopped before its last step: what is aside is never loaded over then.
+            swap::swap(&mut session).await?;
+        }
+        Ok(if taken { WasSwapped::Yes } else { WasSwapped::No })
     }
 
     async fn drop_aside(&self, target: &Target) -> Result<()> {

@@ -47,6 +47,18 @@ fn make_mark(at: &str, mark: &str) -> String {
     format!("CREATE TABLE {at}.{name} (nothing int) ENGINE=InnoDB COMMENT={}", text(MARK))
 }
 
+/// Whether the exchange was made, at least in its first half: by where the mark lies, and, where nothing was
+/// replaced and there is no mark, by the names that are there.
+pub(super) fn was_taken(session: &Session<'_>) -> bool {
+    let target = session.target;
+    let (state, aside) = (&session.state, target.aside.as_str());
+    let there = state.schema(target.database_name()).is_some();
+    has_mark(state.schema(&target.kept), aside)
+        || there
+            && state.schema(aside).is_none()
+            && (state.schema(&target.kept).is_some() || !target.replaces)
+}
+
 /// Puts what is aside into the target's place.
 pub(super) async fn swap(session: &mut Session<'_>) -> Result<()> {
     let target = session.target;

@@ -66,7 +66,7 @@ pub(super) async fn drop_database(server: &Session<'_>, database: &str, force: b
 pub(super) fn end_connections(databases: &[&str]) -> String {
     format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-         WHERE datname IN {} AND pid <> pg_backend_pid()",
+         WHERE datname IN {} AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
         list(databases)
     )
 }

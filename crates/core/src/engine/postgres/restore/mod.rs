@@ -134,7 +134,9 @@ fn refuse(refusal: Option<Refusal>) -> Result<()> {
 fn rules(target: &Target, tools: &Tools, prelude: String, single: bool) -> Result<Rules> {
     Ok(Rules {
         restrict: tools.restricts().then(key).transpose()?,
-        single,
+        // Within a transaction no statement makes or drops a database, of whatever function it is part.
+        single: single || !target.dump.trusted,
+        trusted: target.dump.trusted,
         ownerless: target.options.ownership == Ownership::None,
         scratch: target.scratch,
         prelude,

@@ -10,7 +10,7 @@ use super::super::lexer::{Item, Lexer};
 use super::super::name::{invalid, one_line, readable};
 use super::super::statement::{Meaning, Statement};
 use super::rows_end::RowsEnd;
-use super::tokens::{Nature, Transaction, nature};
+use super::tokens::{Nature, Transaction, concerns_server, nature};
 use crate::Result;
 use crate::engine::feed::Filter;
 use crate::fingerprint::Fingerprint;
@@ -23,11 +23,14 @@ const FORGET: &str =
 
 /// What is done to a dump's SQL.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four questions, each answered by itself")]
 pub(super) struct Rules {
     /// The key of a `\restrict` around everything; none: this `psql` knows none.
     pub(super) restrict: Option<String>,
     /// Everything is one transaction, which commits when the dump was found whole.
     pub(super) single: bool,
+    /// This installation made the dump: nothing in it is meant to harm.
+    pub(super) trusted: bool,
     /// Owners and grants are left out.
     pub(super) ownerless: bool,
     /// Roles are made before they are named, unless owners and grants are left out, and tablespaces are left
@@ -185,6 +188,11 @@ impl Script {
             }
             _ => {}
         }
+        if !self.rules.trusted && concerns_server(statement) {
+            return Err(invalid(
+                "a statement about databases, roles or the server, which pg_dump does not write",
+            ));
+        }
         let left_out = ownership && self.rules.ownerless || tablespace && self.rules.scratch;
         if left_out {
             return Ok(());
@@ -307,6 +315,7 @@ mod tests {
         let all = Rules {
             restrict: Some("key".to_owned()),
             single: true,
+            trusted: true,
             ownerless: true,
             scratch: true,
             prelude: "SELECT 'first';\n".to_owned(),

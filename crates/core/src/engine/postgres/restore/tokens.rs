@@ -60,6 +60,19 @@ pub(super) fn nature(statement: &[u8]) -> Nature {
     }
 }
 
+/// Whether a statement makes, changes or drops what does not belong to one database alone.
+pub(super) fn concerns_server(statement: &[u8]) -> bool {
+    let mut tokens = Tokens(statement);
+    let (Some(Token::Word(verb)), Some(Token::Word(what))) = (tokens.next(), tokens.next()) else {
+        return false;
+    };
+    let verbs: [&[u8]; 4] = [b"create", b"alter", b"drop", b"reassign"];
+    let things: [&[u8]; 7] = [b"database", b"role", b"user", b"group", b"tablespace", b"system", b"owned"];
+    // ALTER DEFAULT PRIVILEGES and CREATE USER MAPPING are a database's own.
+    let mapping = what == b"user" && matches!(tokens.next(), Some(Token::Word(word)) if word == b"mapping");
+    verbs.contains(&verb.as_slice()) && things.contains(&what.as_slice()) && !mapping
+}
+
 fn transaction(statement: &[u8]) -> Option<Transaction> {
     let mut tokens = Tokens(statement);
     let (first, second) = (tokens.next()?, tokens.next());
