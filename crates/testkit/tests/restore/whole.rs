@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use jiff::SignedDuration;
+use respaldo_core::jobs::Ran;
 use respaldo_core::model::{BackupKind, RestoreMode, Status};
 use respaldo_core::restore::{self, Wanted};
 use respaldo_core::retention::{self, Cron};
@@ -210,4 +211,23 @@ async fn the_record_of_a_restore_is_forgotten_after_ninety_days() {
     let safety = restored.restoration().unwrap().safety_backup.unwrap();
     assert!(!test.job(safety).await.backup().unwrap().pinned);
     test.assert_promises().await;
+}
+
+/// Two requests in the same moment: neither saw the other in its plan.
+#[tokio::test]
+async fn of_two_restores_of_one_target_the_younger_waits_for_the_older() {
+    let damaged = Damaged::new().await;
+    let older = damaged.request(&request_of(damaged.backup.id)).await;
+    let mut younger = older.clone();
+    younger.id = damaged.id();
+    younger.restoration_mut().unwrap().safety_backup = Some(damaged.id());
+    assert!(older.id < younger.id);
+    assert!(damaged.test.catalog.create_job(&younger).await.unwrap());
+    assert_eq!(damaged.test.run(younger.id).await.unwrap(), Ran::Queued);
+    assert_eq!(damaged.content(), damaged.before);
+    for id in [older.id, younger.id] {
+        let ended = damaged.test.run_to_end(id).await;
+        assert_eq!(ended.status, Status::Succeeded, "{:?}", ended.error);
+    }
+    assert_eq!(damaged.content(), damaged.healthy);
 }
