@@ -3,7 +3,7 @@
 //! # Adding an engine
 //! Write one file (or folder) beside these with a unit struct that is an [`Engine`], and add it to
 //! [`engine`], the one list. An engine reaches its source through [`Source`], gives the dump's bytes
-//! to a [`RawSink`], and answers with what its [`Observer`](observe::Observer) saw, which is also its
+//! to a [`RawSink`], and answers with what its [`Observer`] saw, which is also its
 //! completeness rule: it never answers `Ok` for a dump that it cannot prove to be whole.
 //! `CONTRIBUTING.md` has the recipe with the tests that go with it.
 

@@ -1,7 +1,7 @@
 //! Uploads: a user's own file becomes a backup of kind `uploaded`.
 //!
-//! The file passes through as it comes: [`intake`] takes it from whoever sends it, [`unpack`] unpacks it within
-//! bounds, [`recognise`] says what it is, and from there it goes the way of every dump: past an observer into
+//! The file passes through as it comes: `intake` takes it from whoever sends it, `unpack` unpacks it within
+//! bounds, `recognise` says what it is, and from there it goes the way of every dump: past an observer into
 //! sealing, storage, manifest and catalog. The sender is held back by whatever is slowest.
 //!
 //! The request that brings the file does the job itself, in a task of its own, so that it ends cleanly when
