@@ -101,7 +101,7 @@ impl<'a> Restoring<'a> {
         self.held
             .change(|job, fence, _| {
                 job.check_fence(fence)?;
-                job.restoration_mut()?.step = step;
+                job.restoration_mut()?.enter(step);
                 Ok(())
             })
             .await
