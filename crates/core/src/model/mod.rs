@@ -13,6 +13,7 @@ mod manifest;
 mod name;
 mod outline;
 mod restore;
+pub(crate) mod signed;
 mod verify;
 mod work;
 
