@@ -122,11 +122,8 @@ impl<'a> Loading<'a> {
     async fn somebody_is_first(&self) -> Result<bool> {
         let (app, mine) = (self.restoring.app(), &self.restoring.job);
         for status in [Status::Running, Status::Queued] {
-            let filter = JobFilter {
-                database_id: Some(mine.database_id),
-                status: Some(status),
-                ..JobFilter::default()
-            };
+            let filter =
+                JobFilter { database_id: mine.database_id(), status: Some(status), ..JobFilter::default() };
             let jobs = app.catalog.jobs(&filter, None, MOST_AT_ONCE).await?;
             let older = |job: &Job| (job.created_at, job.id) < (mine.created_at, mine.id);
             let same = |job: &Job| {
