@@ -119,7 +119,7 @@ impl<'a> Loading<'a> {
     async fn somebody_is_first(&self) -> Result<bool> {
         let (app, mine) = (self.restoring.app(), &self.restoring.job);
         let older = |job: &Job| (job.created_at, job.id) < (mine.created_at, mine.id);
-        let others = jobs::restores_of(app, mine.database_id, self.target.database_name()).await?;
+        let others = jobs::restores_of(app, mine.owner()?.id, self.target.database_name()).await?;
         Ok(others.iter().any(older))
     }
 

@@ -157,7 +157,7 @@ async fn look(restorer: &dyn Restorer, target: &Target) -> Result<Survey> {
 async fn aim(app: &App, job: &Job, wanted: Option<&Wanted>) -> Result<(Database, String)> {
     let id = match wanted {
         Some(Wanted::Database(id)) => *id,
-        _ => job.database_id,
+        _ => job.owner()?.id,
     };
     let database = databases::get(app, id).await.map_err(|e| {
         let lost = e.kind() == ErrorKind::NotFound && wanted.is_none_or(|wanted| matches!(wanted, Wanted::Name(_)));

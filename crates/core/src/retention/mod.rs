@@ -75,10 +75,11 @@ pub(crate) async fn after_backup(app: &App, job: &Job) -> Result<()> {
         return Ok(());
     }
     let until = app.now().checked_add(LONGEST_AFTER_BACKUP).ok();
-    match apply(app, job.database_id, until).await {
+    let database = job.owner()?.id;
+    match apply(app, database, until).await {
         // A database that is gone has no rule any more.
         Err(e) if e.kind() != ErrorKind::NotFound => {
-            let told = e.within(&format!("retention of database {}", job.database_id));
+            let told = e.within(&format!("retention of database {database}"));
             app.events.publish(Event::TickFailed(told)).await
         }
         _ => Ok(()),

@@ -143,7 +143,7 @@ async fn a_rebuilt_installation_repeats_and_removes_nothing_and_keeps_its_promis
     place.test.clock.advance(SignedDuration::from_hours(1));
     assert_eq!(tick(&place.test.app).await.unwrap().due, 1);
     let queued = place.test.jobs().await.into_iter().find(|job| job.status == Status::Queued).unwrap();
-    assert_eq!(queued.database_id, databases[0].id);
+    assert_eq!(queued.database_id(), Some(databases[0].id));
     place.test.run_to_end(queued.id).await;
     place.test.assert_promises().await;
 }
@@ -281,8 +281,9 @@ async fn two_databases_of_one_number_both_come_back_and_the_older_keeps_it() {
         "{:?}",
         newer.notes
     );
-    let job = place.test.jobs().await.into_iter().find(|job| job.database_uid == databases[2].uid).unwrap();
-    assert_eq!(job.database_id, newer.database.id);
+    let job =
+        place.test.jobs().await.into_iter().find(|job| job.owner().unwrap().uid == databases[2].uid).unwrap();
+    assert_eq!(job.database_id(), Some(newer.database.id));
 }
 
 #[tokio::test(flavor = "multi_thread")]
