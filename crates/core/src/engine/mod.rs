@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod feed;
+pub mod mongodb;
 pub mod mysql;
 pub mod observe;
 pub mod postgres;

@@ -1,0 +1,3 @@
+//! MongoDB.
+
+pub mod archive;
