@@ -100,7 +100,7 @@ impl BackupView {
         let first = artifact.as_ref().and_then(|artifact| artifact.volumes.first());
         Ok(Self {
             id: job.id.to_string(),
-            database_id: job.database_id.0,
+            database_id: job.owner()?.id.0,
             config_id: backup.config_id,
             name: backup.name,
             engine: backup.engine,

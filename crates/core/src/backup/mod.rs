@@ -110,7 +110,7 @@ pub async fn stats(app: &App, database: Option<DatabaseId>) -> Result<Totals> {
 pub async fn delete(app: &App, id: JobId) -> Result<bool> {
     let found = get(app, id).await?;
     // Without its database no restore can be confirmed any more, nor undone.
-    let undoable = found.backup()?.pinned && app.catalog.database(found.database_id).await?.is_some();
+    let undoable = found.backup()?.pinned && app.catalog.database(found.owner()?.id).await?.is_some();
     aftermath::see_to(app, &found).await?;
     let delete = |job: &mut Job| {
         if undoable && job.backup()?.pinned && job.status == Status::Succeeded {

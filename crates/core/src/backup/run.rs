@@ -119,7 +119,7 @@ impl<'a> Running<'a> {
 
     async fn prepare(&self, job: &Job) -> Result<Prepared> {
         let app = self.app;
-        let database = databases::get(app, job.database_id).await?;
+        let database = databases::get(app, job.owner()?.id).await?;
         let login = databases::login(app, &database).await?;
         let log = JobLog::new(&app.clock, job.attempts.current, login.redactor());
         let started = job.started_at.unwrap_or(job.created_at);
@@ -160,7 +160,7 @@ impl<'a> Running<'a> {
             log: log.clone(),
             deaf: false,
         };
-        let mut upload = attempt.upload();
+        let mut upload = attempt.upload()?;
         let outcome = tokio::select! {
             done = attempt.run(supply.as_mut(), &mut upload) => done.map_err(Stop::Failed),
             stop = keeper.keep() => Err(stop),
