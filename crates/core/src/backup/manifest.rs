@@ -45,6 +45,7 @@ pub(super) fn describe(
         compression: backup.compression,
         encryption: backup.encryption.clone(),
         artifact,
+        consistency: observed.consistency,
         content: seal_content(content, &backup.encryption)?,
     })
 }

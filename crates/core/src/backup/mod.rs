@@ -77,6 +77,7 @@ pub(crate) fn queued(
         encryption: settings.encryption.clone(),
         name: None,
         artifact: None,
+        consistency: None,
         fingerprint: None,
         verification: None,
         pinned: kind == BackupKind::Safety,

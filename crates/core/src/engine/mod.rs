@@ -97,7 +97,8 @@ pub fn engine(kind: EngineKind) -> Option<&'static dyn Engine> {
         EngineKind::Postgres => Some(&postgres::Postgres),
         EngineKind::Sqlite => Some(&sqlite::Sqlite),
         EngineKind::Mysql | EngineKind::Mariadb => Some(&mysql::Mysql),
-        EngineKind::Mongodb | EngineKind::Neo4j | EngineKind::Oracle => None,
+        EngineKind::Mongodb => Some(&mongodb::Mongodb),
+        EngineKind::Neo4j | EngineKind::Oracle => None,
     }
 }
 

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::backup::{Artifact, Backup, BackupKind};
+use super::backup::{Artifact, Backup, BackupKind, Consistency};
 use super::database::{DumpFormat, EngineKind};
 use super::id::{DatabaseUid, JobId};
 use super::signed;
@@ -77,6 +77,9 @@ pub struct Manifest {
     pub encryption: Vec<String>,
     /// Its bytes.
     pub artifact: Artifact,
+    /// What the dump saw of its source while others wrote, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
     /// What it holds.
     pub content: ManifestContent,
 }

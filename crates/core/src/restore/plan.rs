@@ -241,7 +241,8 @@ fn tell(plan: &mut Plan) {
         }
         (RestoreMode::Swap, true, None) => {
             steps.push(format!("load the dump beside {target} and check it"));
-            steps.push(format!("put it into {target} in one transaction"));
+            let own = plan.survey.swap_step.map(|step| format!("{step}, in {target}"));
+            steps.push(own.unwrap_or_else(|| format!("put it into {target} in one transaction")));
         }
         (RestoreMode::Swap, false, _) => {
             steps.push(format!("load the dump into a new database and call it {target}"));

@@ -71,6 +71,7 @@ pub fn job_of(id: u128, database: DatabaseId, kind: BackupKind, created_at: Time
         artifact: None,
         fingerprint: None,
         verification: None,
+        consistency: None,
         pinned: false,
     };
     let uid = DatabaseUid(Ulid::from_parts(7, database.0.unsigned_abs().into()));

@@ -8,7 +8,7 @@ use crate::backup::in_clear;
 use crate::databases;
 use crate::model::{
     Backup, BackupKind, Credentials, Database, DatabaseId, DatabaseUid, History, Job, Manifest, Progress,
-    Runner, Settings, Status, VerifyPolicy,
+    Settings, Status,
 };
 use crate::schedule::Timing;
 
@@ -65,24 +65,11 @@ impl Draft {
     pub(super) fn of_manifest(manifest: &Manifest, id: DatabaseId, how: Rebuild) -> Self {
         let name = manifest.config_id.clone().unwrap_or_else(|| manifest.database_name.clone());
         let settings = Settings {
-            name,
-            engine: manifest.engine,
-            host: None,
-            port: None,
-            database_name: manifest.database_name.clone(),
-            schedule: None,
-            timezone: None,
-            jitter_seconds: 0,
-            retention_days: None,
-            max_backups: None,
             compression: manifest.compression,
             format: manifest.dump_format,
             encryption: manifest.encryption.clone(),
             enabled: false,
-            package: false,
-            verify: VerifyPolicy::default(),
-            runner: Runner::default(),
-            tls: None,
+            ..Settings::bare(name, manifest.engine, manifest.database_name.clone())
         };
         let config_id = manifest.config_id.clone();
         let mut database = record(id, manifest.database_uid, config_id, settings, how.now);
@@ -159,6 +146,7 @@ pub(super) fn job(database: &Database, manifest: Manifest, last_attempt: u32, mo
         encryption: manifest.encryption,
         name: Some(manifest.name),
         artifact: Some(artifact),
+        consistency: manifest.consistency,
         fingerprint: in_clear(manifest.content),
         verification: None,
         // Whether its restore was confirmed only the catalog knew.
