@@ -42,7 +42,7 @@ fn of_removal(job: &Job, reason: Reason) {
     let backup = job.backup().ok();
     tracing::info!(
         job = %job.id,
-        database_id = job.database_id.0,
+        database_id = job.database_id().map(|id| id.0),
         name = backup.and_then(|backup| backup.name.as_deref()),
         created_at = %job.created_at,
         size_bytes = backup.and_then(|backup| Some(backup.artifact.as_ref()?.size_bytes)),
@@ -62,7 +62,7 @@ fn of_job(job: &Job) {
         ($level:ident, $($error:tt)*) => {
             tracing::$level!(
                 job = %job.id,
-                database_id = job.database_id.0,
+                database_id = job.database_id().map(|id| id.0),
                 work = job.work.as_str(),
                 kind = backup.map(|backup| backup.kind.as_str()),
                 status = job.status.as_str(),

@@ -19,8 +19,8 @@ pub struct JobView {
     /// In a backup's words.
     #[schema(value_type = String)]
     pub status: Status,
-    /// The database it works on.
-    pub database_id: i64,
+    /// The database it works on; null of a job that works on several.
+    pub database_id: Option<i64>,
     /// When it was asked for, or due.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -121,7 +121,7 @@ impl From<Job> for JobView {
             id: job.id.to_string(),
             kind: job.work.as_str(),
             status: job.status,
-            database_id: job.database_id.0,
+            database_id: job.database_id().map(|id| id.0),
             created_at: job.created_at,
             started_at: job.started_at,
             finished_at: job.finished_at,

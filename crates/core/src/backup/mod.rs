@@ -77,6 +77,7 @@ pub(crate) fn queued(
         encryption: settings.encryption.clone(),
         name: None,
         artifact: None,
+        consistency: None,
         fingerprint: None,
         verification: None,
         pinned: kind == BackupKind::Safety,
@@ -109,7 +110,7 @@ pub async fn stats(app: &App, database: Option<DatabaseId>) -> Result<Totals> {
 pub async fn delete(app: &App, id: JobId) -> Result<bool> {
     let found = get(app, id).await?;
     // Without its database no restore can be confirmed any more, nor undone.
-    let undoable = found.backup()?.pinned && app.catalog.database(found.database_id).await?.is_some();
+    let undoable = found.backup()?.pinned && app.catalog.database(found.owner()?.id).await?.is_some();
     aftermath::see_to(app, &found).await?;
     let delete = |job: &mut Job| {
         if undoable && job.backup()?.pinned && job.status == Status::Succeeded {

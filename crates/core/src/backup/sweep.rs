@@ -67,12 +67,13 @@ pub(super) async fn complain(app: &App) -> Result<()> {
 /// Removes all that one attempt put into storage: the name that people see, then manifest, then
 /// artifact.
 pub(super) async fn remove_attempt(app: &App, job: &Job, attempt: u32) -> Result<()> {
-    let folder = keys::attempt_prefix(job.database_uid, job.id, attempt);
+    let uid = job.owner()?.uid;
+    let folder = keys::attempt_prefix(uid, job.id, attempt);
     let keys = app.storage.list(&folder).await?;
     if let Some(name) = &job.backup()?.name {
         // The volumes that are there, and the one that was on its way.
         for number in 1..=keys.len() + 1 {
-            let key = keys::volume(job.database_uid, job.id, attempt, name, number);
+            let key = keys::volume(uid, job.id, attempt, name, number);
             app.storage.abort_unfinished(&key).await?;
         }
     }
@@ -87,7 +88,7 @@ async fn remove_committed(app: &App, job: &Job) -> Result<()> {
     let Some(artifact) = &job.backup()?.artifact else { return Ok(()) };
     let volumes: Vec<String> = artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
     app.storage.hide(&volumes).await?;
-    app.storage.delete(&keys::manifest(job.database_uid, job.id, artifact.attempt)).await?;
+    app.storage.delete(&keys::manifest(job.owner()?.uid, job.id, artifact.attempt)).await?;
     for volume in &volumes {
         app.storage.delete(volume).await?;
     }
@@ -100,7 +101,7 @@ async fn remove_stored(app: &App, job: &Job) -> Result<()> {
         remove_attempt(app, job, *attempt).await?;
     }
     remove_committed(app, job).await?;
-    let folder = keys::backup_prefix(job.database_uid, job.id);
+    let folder = keys::backup_prefix(job.owner()?.uid, job.id);
     let keys = app.storage.list(&folder).await?;
     app.storage.hide(&keys).await?;
     app.storage.delete_below(&folder).await.map(drop)

@@ -31,7 +31,9 @@ pub(crate) async fn see_to(app: &App, job: &Job) -> Result<()> {
 pub(crate) async fn see_to_all(app: &App, jobs: &[Job]) -> Result<()> {
     let ended: Vec<&Job> = jobs.iter().filter(|job| job.untold && job.status.is_terminal()).collect();
     for ended in ended.chunks(MOST_AT_ONCE) {
-        count(app, ended[0].database_id, ended).await?;
+        if let Some(database) = ended[0].database_id() {
+            count(app, database, ended).await?;
+        }
         for job in ended {
             tell(app, job).await?;
         }

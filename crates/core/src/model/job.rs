@@ -100,6 +100,15 @@ pub struct Progress {
     pub stored_bytes: u64,
 }
 
+/// The database that a job works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Its number.
+    pub id: DatabaseId,
+    /// Its name in storage.
+    pub uid: DatabaseUid,
+}
+
 /// One unit of work. For a dump, this record is the backup's too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -108,10 +117,9 @@ pub struct Job {
     /// Counts the record's changes; the catalog refuses a write that was read at another revision.
     #[serde(default)]
     pub revision: u64,
-    /// The database it works on.
-    pub database_id: DatabaseId,
-    /// That database's name in storage.
-    pub database_uid: DatabaseUid,
+    /// The database it works on; none of a job that works on several, as a package does.
+    #[serde(default)]
+    pub database: Option<Owner>,
     /// Where it stands.
     pub status: Status,
     /// What it does.
@@ -147,19 +155,19 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job that waits for a worker.
+    /// A job on one database that waits for a worker.
     pub fn new(
         id: JobId,
-        database: (DatabaseId, DatabaseUid),
+        (database_id, uid): (DatabaseId, DatabaseUid),
         work: Work,
         now: Timestamp,
         most_attempts: u32,
     ) -> Self {
+        let database = Some(Owner { id: database_id, uid });
         Self {
             id,
             revision: 0,
-            database_id: database.0,
-            database_uid: database.1,
+            database,
             status: Status::Queued,
             work,
             created_at: now,
@@ -184,6 +192,16 @@ impl Job {
         most_attempts: u32,
     ) -> Self {
         Self::new(id, database, Work::Dump(Box::new(backup)), now, most_attempts)
+    }
+
+    /// The database that this job works on; `NotFound` for a job that works on no single one.
+    pub fn owner(&self) -> Result<Owner> {
+        self.database.ok_or_else(|| Error::not_found("the database of job", self.id))
+    }
+
+    /// That database's number.
+    pub fn database_id(&self) -> Option<DatabaseId> {
+        self.database.map(|owner| owner.id)
     }
 
     /// The backup that this job makes; `NotFound` for a job that makes none.

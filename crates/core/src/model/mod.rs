@@ -13,14 +13,15 @@ mod manifest;
 mod name;
 mod outline;
 mod restore;
+pub(crate) mod signed;
 mod verify;
 mod work;
 
-pub use backup::{Artifact, Backup, BackupKind, Verification, VerificationStatus, Volume};
+pub use backup::{Artifact, Backup, BackupKind, Consistency, Verification, VerificationStatus, Volume};
 pub use database::{Credentials, Database, DumpFormat, EngineKind, Runner, Settings, VerifyPolicy};
 pub use history::{DURATION_BOUNDS, Durations, History, LastRun, LastSuccess, LastVerdict};
 pub use id::{DatabaseId, DatabaseUid, JobId};
-pub use job::{Attempts, Job, Lease, Progress, Status};
+pub use job::{Attempts, Job, Lease, Owner, Progress, Status};
 pub use manifest::{Content, LONGEST_MANIFEST, Manifest, ManifestContent};
 pub use name::{artifact_extension, artifact_name, artifact_stem, safe_component};
 pub use outline::Outline;

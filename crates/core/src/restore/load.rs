@@ -9,13 +9,10 @@ use crate::engine::{Loaded, Restorer, Target, WasSwapped};
 use crate::jobs;
 use crate::jobs::keeper::Stop;
 use crate::model::{BackupKind, Job, JobId, Manifest, RestoreMode, RestoreStep, Status};
-use crate::ports::JobFilter;
 use crate::{Error, ErrorKind, Result};
 
 /// A safety backup that is not there yet is looked at again after this long at the earliest.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
-/// No database has more jobs than this that wait or run at once.
-const MOST_AT_ONCE: usize = 1_000;
 
 /// Restores a backup.
 pub(super) async fn load(restoring: &Restoring<'_>, backup: JobId) -> Result<Done, Stop> {
@@ -121,22 +118,9 @@ impl<'a> Loading<'a> {
     /// Whether an older restore of the same target has not ended: two that were asked for in the same moment.
     async fn somebody_is_first(&self) -> Result<bool> {
         let (app, mine) = (self.restoring.app(), &self.restoring.job);
-        for status in [Status::Running, Status::Queued] {
-            let filter = JobFilter {
-                database_id: Some(mine.database_id),
-                status: Some(status),
-                ..JobFilter::default()
-            };
-            let jobs = app.catalog.jobs(&filter, None, MOST_AT_ONCE).await?;
-            let older = |job: &Job| (job.created_at, job.id) < (mine.created_at, mine.id);
-            let same = |job: &Job| {
-                job.restoration().is_ok_and(|restoration| restoration.target == self.target.database_name())
-            };
-            if jobs.iter().any(|job| older(job) && same(job)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let older = |job: &Job| (job.created_at, job.id) < (mine.created_at, mine.id);
+        let others = jobs::restores_of(app, mine.owner()?.id, self.target.database_name()).await?;
+        Ok(others.iter().any(older))
     }
 
     /// What was not there when the restore was asked for may be there now, and nobody has saved it.

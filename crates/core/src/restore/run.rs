@@ -63,7 +63,7 @@ pub(super) struct Restoring<'a> {
 impl<'a> Restoring<'a> {
     async fn prepare(held: Held<'a>, job: &Job) -> Result<Self> {
         let app = held.app;
-        let database = databases::get(app, job.database_id).await?;
+        let database = databases::get(app, job.owner()?.id).await?;
         let login = databases::login(app, &database).await?;
         let log = JobLog::new(&app.clock, job.attempts.current, login.redactor());
         let staging = Staging::make(app, job.id, job.attempts.current)?;
@@ -101,7 +101,7 @@ impl<'a> Restoring<'a> {
         self.held
             .change(|job, fence, _| {
                 job.check_fence(fence)?;
-                job.restoration_mut()?.step = step;
+                job.restoration_mut()?.enter(step);
                 Ok(())
             })
             .await

@@ -128,7 +128,7 @@ pub(crate) async fn after_backup(app: &App, job: &Job) -> Result<()> {
     if job.status != Status::Succeeded || !matches!(kind, BackupKind::Scheduled | BackupKind::Manual) {
         return Ok(());
     }
-    let Some(database) = app.catalog.database(job.database_id).await? else { return Ok(()) };
+    let Some(database) = app.catalog.database(job.owner()?.id).await? else { return Ok(()) };
     if database.settings.verify != VerifyPolicy::AfterEach {
         return Ok(());
     }

@@ -58,7 +58,7 @@ impl TestApp {
         assert_eq!(digests.length, artifact.size_bytes);
         assert_eq!(digests.md5_hex(), artifact.md5);
         assert_eq!(digests.sha256_hex(), artifact.sha256);
-        let key = keys::manifest(job.database_uid, job.id, artifact.attempt);
+        let key = keys::manifest(job.owner().expect("a dump job").uid, job.id, artifact.attempt);
         let bytes = std::fs::read(self.backups().join(key)).expect("the manifest is there");
         let (manifest, ours) = Manifest::decode(&bytes, &self.app.key).expect("the manifest is readable");
         assert!(ours && manifest.artifact == *artifact, "the manifest describes another artifact");
@@ -91,7 +91,7 @@ impl TestApp {
 fn assert_counted(database: &Database, jobs: &[Job]) {
     let history = &database.history;
     let mut there: BTreeMap<&str, u64> = BTreeMap::new();
-    let ended = |job: &&Job| job.database_id == database.id && job.status.is_terminal();
+    let ended = |job: &&Job| job.database_id() == Some(database.id) && job.status.is_terminal();
     // Uploads are not counted: they say nothing about how their database is backed up.
     let of_database = |job: &&Job| job.backup().is_ok_and(|backup| backup.kind != BackupKind::Uploaded);
     for job in jobs.iter().filter(ended).filter(of_database) {
@@ -111,7 +111,7 @@ fn assert_counted(database: &Database, jobs: &[Job]) {
 fn stored_files(job: &Job) -> Vec<String> {
     let artifact =
         job.backup().expect("a dump job").artifact.as_ref().expect("a succeeded backup has an artifact");
-    let mut files = vec![keys::manifest(job.database_uid, job.id, artifact.attempt)];
+    let mut files = vec![keys::manifest(job.owner().expect("a dump job").uid, job.id, artifact.attempt)];
     for volume in &artifact.volumes {
         files.push(volume.key.clone());
         files.extend(volume.key.rsplit('/').next().map(str::to_owned));

@@ -89,10 +89,10 @@ async fn another_registered_database_can_be_the_target() {
     request.target = Some(Wanted::Database(other.id));
     let restored = damaged.restore(&request).await;
     assert_eq!(restored.status, Status::Succeeded, "{:?}", restored.error);
-    assert_eq!(restored.database_id, other.id);
+    assert_eq!(restored.database_id(), Some(other.id));
     assert_eq!(sqlite::dump(&path), damaged.healthy);
     let safety = damaged.test.job(restored.restoration().unwrap().safety_backup.unwrap()).await;
-    assert_eq!(safety.database_id, other.id);
+    assert_eq!(safety.database_id(), Some(other.id));
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn a_manifest_of_another_backup_is_refused() {
     let other = damaged.test.back_up(&damaged.database).await;
     let key = |job: &respaldo_core::model::Job| {
         let attempt = job.backup().unwrap().artifact.as_ref().unwrap().attempt;
-        damaged.test.backups().join(respaldo_core::keys::manifest(job.database_uid, job.id, attempt))
+        damaged.test.backups().join(respaldo_core::keys::manifest(job.owner().unwrap().uid, job.id, attempt))
     };
     std::fs::copy(key(&other), key(&damaged.backup)).unwrap();
     let error =
