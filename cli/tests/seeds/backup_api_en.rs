@@ -74,7 +74,7 @@ async fn the_printed_config_yaml_registers_and_backs_up_both_databases() {
     let postgres = Postgres::shared();
     let source = postgres.fresh_database("testdb");
     postgres.sample_schema(&source);
-    let mongo = filled("admin", Some(("root", PASSWORD))).await;
+    let mongo = filled("admin", Some(("root", PASSWORD)));
     let folder = tempfile::tempdir().unwrap();
     let respaldo = started(folder.path(), &config(postgres, &source, &mongo), postgres).await;
 
@@ -90,9 +90,10 @@ async fn the_printed_config_yaml_registers_and_backs_up_both_databases() {
     let first = respaldo.back_up(&list[0]).await;
     let second = respaldo.back_up(&list[1]).await;
     let backups = folder.path().join("data/backups");
-    for (backup, beginning, end) in
-        [(&first, format!("postgres_{source}_"), ".sql.gz"), (&second, "mongodb_admin_".to_owned(), ".archive")]
-    {
+    for (backup, beginning, end) in [
+        (&first, format!("postgres_{source}_"), ".sql.gz"),
+        (&second, "mongodb_admin_".to_owned(), ".archive"),
+    ] {
         assert_eq!(backup["status"], "succeeded", "{backup}");
         let name = backup["name"].as_str().unwrap();
         let stamp = name.strip_prefix(&beginning).and_then(|rest| rest.strip_suffix(end));
@@ -116,7 +117,7 @@ async fn every_endpoint_of_the_list_answers_as_it_is_described() {
     let postgres = Postgres::shared();
     let source = postgres.fresh_database("testdb");
     postgres.sample_schema(&source);
-    let mongo = filled("admin", Some(("root", PASSWORD))).await;
+    let mongo = filled("admin", Some(("root", PASSWORD)));
     let folder = tempfile::tempdir().unwrap();
     let respaldo = started(folder.path(), &config(postgres, &source, &mongo), postgres).await;
 
@@ -128,7 +129,8 @@ async fn every_endpoint_of_the_list_answers_as_it_is_described() {
     assert_eq!((status, &registered["id"]), (201, &json!(3)), "{registered}");
     assert!(!registered.to_string().contains("s3cret"), "{registered}");
 
-    let changes = json!({"schedule": "30 6 * * 1-5", "retention_days": 21, "max_backups": 12, "compression": "gzip"});
+    let changes =
+        json!({"schedule": "30 6 * * 1-5", "retention_days": 21, "max_backups": 12, "compression": "gzip"});
     let (status, changed) =
         read(respaldo.request(Method::PATCH, "/databases/3").json(&changes).send().await.unwrap()).await;
     assert_eq!(status, 200, "{changed}");
@@ -144,7 +146,9 @@ async fn every_endpoint_of_the_list_answers_as_it_is_described() {
     assert_eq!((status, &one), (200, &backup));
     let (status, all) = respaldo.read("/backups").await;
     assert_eq!((status, &all), (200, &json!([backup])));
-    assert!(names(&folder.path().join("data/backups")).contains(&backup["name"].as_str().unwrap().to_owned()));
+    assert!(
+        names(&folder.path().join("data/backups")).contains(&backup["name"].as_str().unwrap().to_owned())
+    );
 
     let metrics = respaldo.get("/metrics").send().await.unwrap();
     assert_eq!(metrics.status(), 200);

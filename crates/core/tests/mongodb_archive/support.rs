@@ -71,3 +71,19 @@ pub(crate) fn observed(archive: &[u8], piece: usize) -> Result<Observed> {
     }
     observer.finish()
 }
+
+/// The bytes of an archive that was made by hand: hexadecimal, with comments.
+pub(crate) fn fixture(text: &str) -> Vec<u8> {
+    let digits = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    hex::decode(digits.collect::<String>()).expect("hexadecimal digits")
+}
+
+/// What our writer is to write.
+pub(crate) fn golden() -> Vec<u8> {
+    fixture(include_str!("../fixtures/mongodb/written.hex"))
+}
+
+/// Rows by table.
+pub(crate) fn rows(found: &Observed) -> Vec<(&str, u64)> {
+    found.fingerprint.0.iter().map(|(name, table)| (name.as_str(), table.rows)).collect()
+}

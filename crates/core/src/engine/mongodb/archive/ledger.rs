@@ -125,10 +125,12 @@ impl Ledger {
         let others =
             if missing == 1 { String::new() } else { format!(", and {} others are missing", missing - 1) };
         Err(incomplete(match entry.state {
-            State::Open => format!(
-                "the archive ends before the end of {name}, after {} documents{others}",
-                grouped(entry.documents)
-            ),
+            State::Open => {
+                format!(
+                    "the archive ends before the end of {name}, after {}{others}",
+                    counted(entry.documents)
+                )
+            }
             _ => format!("the archive ends without {name}, which it declares{others}"),
         }))
     }
@@ -136,4 +138,9 @@ impl Ledger {
 
 pub(super) fn shown(namespace: &Namespace) -> String {
     one_line(&namespace.to_string())
+}
+
+/// `1 document`, `5,012 documents`.
+pub(super) fn counted(documents: u64) -> String {
+    format!("{} {}", grouped(documents), if documents == 1 { "document" } else { "documents" })
 }

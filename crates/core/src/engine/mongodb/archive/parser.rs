@@ -1,12 +1,15 @@
 //! Reading an archive that comes in pieces.
 
 use super::block::BlockHeader;
-use super::ledger::{Ledger, shown};
+use super::ledger::{Ledger, counted, shown};
 use super::namespace::Namespace;
 use super::prelude::{Declared, Header};
 use super::{EMPTY_DOCUMENT, MAGIC, MAX_PRELUDE, READ_LIMIT, TERMINATOR, WRITE_LIMIT};
-use crate::engine::wording::{grouped, incomplete, invalid};
+use crate::engine::wording::{incomplete, invalid};
 use crate::error::{Error, Result};
+
+/// How a stream of gzip begins.
+const GZIP: u8 = 0x1f;
 
 /// What was read. `at` is the place of the namespace among the declared ones, from 0.
 #[derive(Debug)]
@@ -153,11 +156,8 @@ impl Parser {
                 return Err(incomplete("the archive ends before all its collections were declared"));
             }
             Place::Block(at) => {
-                let (name, documents) = (shown(self.ledger.namespace(at)), self.ledger.documents(at));
-                return Err(incomplete(format!(
-                    "the archive ends inside {name} after {} documents",
-                    grouped(documents)
-                )));
+                let (name, read) = (shown(self.ledger.namespace(at)), counted(self.ledger.documents(at)));
+                return Err(incomplete(format!("the archive ends inside {name} after {read}")));
             }
             Place::Between if self.read == 0 && self.missing == 0 => {}
             Place::Between | Place::Ended => return Err(incomplete("the archive ends inside a block")),
@@ -394,9 +394,9 @@ impl Place {
 }
 
 fn no_archive(found: &[u8]) -> Error {
-    let gzip: &[u8] = &[0x1f, 0x8b];
-    if gzip.starts_with(&found[..found.len().min(2)]) {
-        return invalid("it is packed by gzip within the dump").with_mend("unpack it once: gunzip");
+    // Judged by one byte, so that the answer does not depend on where the input was cut.
+    if found.first() == Some(&GZIP) {
+        return invalid("it seems to be packed by gzip within the dump").with_mend("unpack it once: gunzip");
     }
     invalid("it does not begin as an archive of mongodump does")
         .with_mend("make the dump by mongodump --archive; a dump directory is something else")
