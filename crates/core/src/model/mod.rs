@@ -12,7 +12,10 @@ mod job;
 mod manifest;
 mod name;
 mod outline;
+mod package;
+mod package_manifest;
 mod restore;
+mod signed;
 mod verify;
 mod work;
 
@@ -22,8 +25,10 @@ pub use history::{DURATION_BOUNDS, Durations, History, LastRun, LastSuccess, Las
 pub use id::{DatabaseId, DatabaseUid, JobId};
 pub use job::{Attempts, Job, Lease, Owner, Progress, Status};
 pub use manifest::{Content, LONGEST_MANIFEST, Manifest, ManifestContent};
-pub use name::{artifact_extension, artifact_name, artifact_stem, safe_component};
+pub use name::{artifact_extension, artifact_name, artifact_stem, package_name, safe_component};
 pub use outline::Outline;
+pub use package::{LeftOut, Member, Package, PackageCounts, PackageFormat, PackageKind};
+pub use package_manifest::PackageManifest;
 pub use restore::{Ownership, Restoration, RestoreAction, RestoreMode, RestoreOptions, RestoreStep};
 pub use verify::TestRestore;
 pub use work::{Work, WorkKind};

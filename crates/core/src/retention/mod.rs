@@ -23,6 +23,7 @@ pub use self::cron::{Cron, tick};
 pub use self::plan::{Action, Decision, Frozen, LEAST_RECORD_DAYS, Plan, Policy, RECORD_DAYS, Reason, plan};
 use crate::app::App;
 use crate::model::{BackupKind, Database, DatabaseId, Job, JobId, Outline, Restoration, Status};
+use crate::package;
 use crate::ports::{Cursor, Event, JobFilter};
 use crate::{ErrorKind, Result};
 
@@ -46,8 +47,8 @@ pub async fn show(app: &App, database: &Database) -> Result<Plan> {
     Ok(plan(&policy, outlines, app.now()))
 }
 
-/// The backups that restores name which have not ended: those that they load and those that undo them. A
-/// backup may be restored into another database, so all restores are asked.
+/// The backups that restores name which have not ended: those that they load and those that undo them; and
+/// those that a package is being made of. A backup may be restored into another database, so all are asked.
 async fn needed(app: &App) -> Result<HashSet<JobId>> {
     let mut needed = HashSet::new();
     for status in [Status::Queued, Status::Running] {
@@ -59,6 +60,7 @@ async fn needed(app: &App) -> Result<HashSet<JobId>> {
             after = Some(Cursor::after(last));
             needed
                 .extend(page.iter().filter_map(|job| job.restoration().ok()).flat_map(Restoration::backups));
+            needed.extend(page.iter().flat_map(package::members_of));
         }
     }
     Ok(needed)
