@@ -113,11 +113,7 @@ fn package(place: &Place<'_>) -> Result<PackageConf> {
         },
         retention_days: number("retention_days", fields::MAX_DAYS)?,
         max_backups: number("max_backups", fields::MAX_KEPT)?,
-        allow_incomplete: section
-            .some("allow_incomplete")
-            .map(Place::boolean)
-            .transpose()?
-            .unwrap_or(false),
+        allow_incomplete: section.some("allow_incomplete").map(Place::boolean).transpose()?.unwrap_or(false),
     })
 }
 

@@ -124,9 +124,7 @@ async fn hold(app: &App, package: &Package, plan: Plan) -> Result<Option<Gathere
         // From here on a deletion waits; what was marked before is seen now.
         gathered.holds.push(Hold::take(app, chosen.member.backup_id).await?);
         let job = app.catalog.job(chosen.member.backup_id).await?;
-        let there = |job: &Job| {
-            job.status == Status::Succeeded && job.artifact() == Some(&chosen.artifact)
-        };
+        let there = |job: &Job| job.status == Status::Succeeded && job.artifact() == Some(&chosen.artifact);
         let Some(job) = job.filter(there) else { return Ok(None) };
         let known = if !is_plain(&chosen.member.file) {
             Err(Broken::of(&chosen, ErrorKind::Corrupt, "its name is no plain file name"))
