@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bson::raw::cstr;
+use bson::spec::ElementType;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, Uuid, oid::ObjectId, rawdoc};
 
 use super::answer::{Answer, Refusal, whole_number};
@@ -229,29 +230,37 @@ fn fit(document: RawDocumentBuf, keep_empty_timestamps: bool) -> Answer<RawDocum
         Some(id) => fitted.append(cstr!("_id"), id.as_raw_bson_ref()),
         None => fitted.append(cstr!("_id"), ObjectId::new()),
     }
-    rewrite(&document, empty_stamp, fitted)
+    rewrite(&document, empty_stamp, &fitted)
 }
 
-/// Appends the elements as they are, but for `_id` and, where asked, empty timestamps.
-fn rewrite(document: &RawDocument, fill_stamps: bool, mut fitted: RawDocumentBuf) -> Answer<RawDocumentBuf> {
+/// Appends the elements, byte for byte, but for `_id` and, where asked, empty timestamps.
+fn rewrite(document: &RawDocument, fill_stamps: bool, fitted: &RawDocumentBuf) -> Answer<RawDocumentBuf> {
+    const EMPTY_STAMP: [u8; 8] = [0; 8];
     let wrong = |error: bson::error::Error| Refusal::new(22, "InvalidBSON", error.to_string());
-    let mut increment = 0;
+    let mut bytes = fitted.as_bytes()[..fitted.as_bytes().len() - 1].to_vec();
+    let (mut at, mut increment, mut id) = (4, 0_u32, false);
     for element in document.iter_elements() {
         let element = element.map_err(wrong)?;
-        if element.key().as_str() == "_id" {
+        let value = at + 1 + element.key().len() + 1;
+        let whole = &document.as_bytes()[at..value + element.size()];
+        at = value + element.size();
+        if element.key().as_str() == "_id" && !id {
+            id = true;
             continue;
         }
-        match element.value().map_err(wrong)? {
-            RawBsonRef::Timestamp(stamp) if fill_stamps && stamp.time == 0 && stamp.increment == 0 => {
-                increment += 1;
-                let seconds = bson::DateTime::now().timestamp_millis() / 1000;
-                let time = u32::try_from(seconds).unwrap_or(u32::MAX);
-                fitted.append(element.key(), bson::Timestamp { time, increment });
-            }
-            value => fitted.append(element.key(), value),
+        bytes.extend(whole);
+        let stamp = element.element_type() == ElementType::Timestamp;
+        if fill_stamps && stamp && whole.ends_with(&EMPTY_STAMP) {
+            increment += 1;
+            let seconds = u32::try_from(bson::DateTime::now().timestamp_millis() / 1000).unwrap_or(u32::MAX);
+            bytes.truncate(bytes.len() - EMPTY_STAMP.len());
+            bytes.extend([increment.to_le_bytes(), seconds.to_le_bytes()].concat());
         }
     }
-    Ok(fitted)
+    bytes.push(0);
+    let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+    bytes[..4].copy_from_slice(&length.to_le_bytes());
+    RawDocumentBuf::from_bytes(bytes).map_err(wrong)
 }
 
 fn check_id(value: RawBsonRef<'_>) -> Answer<()> {
@@ -282,13 +291,13 @@ fn walk(document: &RawDocument, depth: usize) -> Answer<()> {
     for element in document.iter_elements() {
         let element = element.map_err(wrong)?;
         match element.element_type() {
-            bson::spec::ElementType::EmbeddedDocument => {
+            ElementType::EmbeddedDocument => {
                 let value = element.value().map_err(wrong)?;
                 value.as_document().map_or(Ok(()), |inner| walk(inner, depth + 1))?;
             }
-            bson::spec::ElementType::Array => {
+            ElementType::Array => {
                 let bytes = element.value().map_err(wrong)?;
-                let array = bytes.as_array().map(|array| array.as_bytes()).unwrap_or_default();
+                let array = bytes.as_array().map(bson::RawArray::as_bytes).unwrap_or_default();
                 walk(RawDocument::from_bytes(array).map_err(wrong)?, depth + 1)?;
             }
             _ => {}

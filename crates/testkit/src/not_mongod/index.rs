@@ -1,6 +1,6 @@
 //! Indexes: their specifications as they were given, and what unique ones forbid.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bson::raw::cstr;
 use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
@@ -230,62 +230,71 @@ fn complete(given: &RawDocument, key: &RawDocument, collection: &RawDocument) ->
     let has = |option| given.get(option).is_ok_and(|value: Option<RawBsonRef<'_>>| value.is_some());
     let kinds = || key.iter().flatten().filter_map(|(_, direction)| direction.as_str());
     let is_text = kinds().any(|kind| kind == "text");
-    if is_text {
-        // A mongod keeps the fields of a text index in its weights.
-        spec.append(cstr!("key"), rawdoc! { "_fts": "text", "_ftsx": 1 });
-    } else {
-        spec.append(cstr!("key"), key);
-    }
+    spec.append(cstr!("key"), if is_text { text_key(key) } else { key.to_owned() });
     for (option, value) in given.iter().flatten() {
-        if !matches!(option.as_str(), "v" | "key" | "ns" | "dropDups" | "weights") {
-            spec.append(option, value);
+        match (option.as_str(), value) {
+            ("v" | "key" | "ns" | "dropDups" | "weights" | "textIndexVersion", _) => {}
+            ("collation", RawBsonRef::Document(collation)) => {
+                if let Some(full) = super::collation::complete(collation)? {
+                    spec.append(option, full);
+                }
+            }
+            _ => spec.append(option, value),
         }
     }
     if is_text {
-        text_defaults(&mut spec, given, key);
+        text_defaults(&mut spec, given, key)?;
     }
     if kinds().any(|kind| kind == "2dsphere") && !has("2dsphereIndexVersion") {
         spec.append(cstr!("2dsphereIndexVersion"), 3);
     }
     // The collection's own collation holds where none was given; `simple` is how to be without.
-    let simple = given.get_document("collation").ok().and_then(|collation| collation.get_str("locale").ok());
     if !has("collation")
         && let Ok(Some(own)) = collection.get("collation")
     {
         spec.append(cstr!("collation"), own);
-    } else if simple == Some("simple") {
-        spec = without(&spec, "collation");
     }
     Ok(spec)
 }
 
-fn text_defaults(spec: &mut RawDocumentBuf, given: &RawDocument, key: &RawDocument) {
-    let mut weights = RawDocumentBuf::new();
-    if key.get("_fts").ok().flatten().is_none() {
-        for (path, _) in key.iter().flatten().filter(|(_, kind)| kind.as_str() == Some("text")) {
-            weights.append(path, 1);
+/// A mongod keeps the fields of a text index in its weights.
+fn text_key(key: &RawDocument) -> RawDocumentBuf {
+    let mut kept = RawDocumentBuf::new();
+    let mut words = false;
+    for (path, kind) in key.iter().flatten().filter(|(path, _)| path.as_str() != "_ftsx") {
+        if kind.as_str() != Some("text") {
+            kept.append(path, kind);
+        } else if !words {
+            words = true;
+            kept.append(cstr!("_fts"), "text");
+            kept.append(cstr!("_ftsx"), 1);
         }
     }
-    match given.get("weights").ok().flatten().map(RawBson::from) {
-        Some(RawBson::Document(own)) => spec.append(cstr!("weights"), own),
-        _ => spec.append(cstr!("weights"), weights),
-    }
-    for (option, value) in [("default_language", "english"), ("language_override", "language")] {
-        if given.get(option).ok().flatten().is_none()
-            && let Ok(option) = super::answer::key(option)
-        {
-            spec.append(option, value);
-        }
-    }
-    if given.get("textIndexVersion").ok().flatten().is_none() {
-        spec.append(cstr!("textIndexVersion"), 3);
-    }
+    kept
 }
 
-fn without(document: &RawDocument, left_out: &str) -> RawDocumentBuf {
-    let mut rest = RawDocumentBuf::new();
-    for (name, value) in document.iter().flatten().filter(|(name, _)| name.as_str() != left_out) {
-        rest.append(name, value);
+/// What a text index says of itself beside its key, weights in the order of their names.
+fn text_defaults(spec: &mut RawDocumentBuf, given: &RawDocument, key: &RawDocument) -> Answer<()> {
+    let mut weights: BTreeMap<String, RawBson> = BTreeMap::new();
+    for (path, _) in key.iter().flatten().filter(|(_, kind)| kind.as_str() == Some("text")) {
+        if path.as_str() != "_fts" {
+            weights.insert(path.as_str().to_owned(), RawBson::Int32(1));
+        }
     }
-    rest
+    for (path, weight) in given.get_document("weights").into_iter().flatten().flatten() {
+        weights.insert(path.as_str().to_owned(), weight.into());
+    }
+    let mut kept = RawDocumentBuf::new();
+    for (path, weight) in &weights {
+        kept.append(super::answer::key(path)?, weight.as_raw_bson_ref());
+    }
+    for (option, value) in [("default_language", "english"), ("language_override", "language")] {
+        if given.get(option).ok().flatten().is_none() {
+            spec.append(super::answer::key(option)?, value);
+        }
+    }
+    spec.append(cstr!("weights"), kept);
+    let version = given.get("textIndexVersion").ok().flatten();
+    spec.append(cstr!("textIndexVersion"), version.unwrap_or(RawBsonRef::Int32(3)));
+    Ok(())
 }

@@ -27,11 +27,11 @@ pub(super) fn matches(filter: &RawDocument, document: &RawDocument) -> Answer<bo
     Ok(true)
 }
 
-fn part<'a>(value: RawBsonRef<'a>) -> Answer<&'a RawDocument> {
+fn part(value: RawBsonRef<'_>) -> Answer<&RawDocument> {
     value.as_document().ok_or_else(|| Refusal::bad_value("a document was expected in the filter"))
 }
 
-fn parts<'a>(value: RawBsonRef<'a>) -> Answer<Vec<RawBsonRef<'a>>> {
+fn parts(value: RawBsonRef<'_>) -> Answer<Vec<RawBsonRef<'_>>> {
     let array = value.as_array().ok_or_else(|| Refusal::bad_value("an array was expected in the filter"))?;
     array.into_iter().map(|item| item.map_err(|error| Refusal::bad_value(error.to_string()))).collect()
 }

@@ -22,6 +22,7 @@ mod cursor;
 mod faults;
 mod index;
 mod matching;
+pub mod museum;
 mod order;
 mod rights;
 mod scram;

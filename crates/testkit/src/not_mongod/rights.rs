@@ -66,7 +66,7 @@ pub(super) fn user<'a>(state: &'a State, database: &str, name: &str) -> Option<&
     let users = state.find("admin", "system.users")?.documents();
     let is =
         |document: &&bson::RawDocumentBuf| says(document, "db", database) && says(document, "user", name);
-    users.map(|document| document.as_ref()).find(is).map(|document| &**document)
+    users.map(AsRef::as_ref).find(is).map(|document| &**document)
 }
 
 fn roles(state: &State, session: &Session) -> Vec<(String, String)> {

@@ -90,7 +90,10 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>, stop: watch::Sende
         match fault {
             Some(Fault::Close) => return Ok(()),
             Some(Fault::Hang) => return hang(&mut stream).await,
-            Some(Fault::Die) => return die(&stop),
+            Some(Fault::Die) => {
+                stop.send_replace(true);
+                return Ok(());
+            }
             Some(Fault::Refuse(refusal)) => {
                 stream.write_all(&wire::reply(&message, &refusal.reply())).await?;
                 continue;
@@ -100,7 +103,10 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>, stop: watch::Sende
         }
         let frame = answer(&shared, &mut session, &message);
         match fault {
-            Some(Fault::DieAfter) => return die(&stop),
+            Some(Fault::DieAfter) => {
+                stop.send_replace(true);
+                return Ok(());
+            }
             Some(Fault::LoseReply) => return Ok(()),
             Some(Fault::CutReply) => return stream.write_all(&frame[..frame.len() / 2]).await,
             Some(Fault::LieAboutLength(beyond)) => return lie(&mut stream, frame, beyond).await,
@@ -126,10 +132,5 @@ async fn lie(stream: &mut TcpStream, mut frame: Vec<u8>, beyond: i32) -> io::Res
 async fn hang(stream: &mut TcpStream) -> io::Result<()> {
     let mut ignored = [0_u8; 1024];
     while stream.read(&mut ignored).await? > 0 {}
-    Ok(())
-}
-
-fn die(stop: &watch::Sender<bool>) -> io::Result<()> {
-    stop.send_replace(true);
     Ok(())
 }

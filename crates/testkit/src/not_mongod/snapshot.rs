@@ -58,10 +58,11 @@ impl Content {
             found.push(format!("{name}: {} and {}", self.kind, other.kind));
         }
         if self.options != other.options {
-            found.push(format!("{name}: options {:?} and {:?}", self.options, other.options));
+            found.push(format!("{name}: options {} and {}", shown(&self.options), shown(&other.options)));
         }
         if self.indexes != other.indexes {
-            found.push(format!("{name}: indexes {:?} and {:?}", self.indexes, other.indexes));
+            let list = |specs: &[RawDocumentBuf]| specs.iter().map(shown).collect::<Vec<_>>().join(", ");
+            found.push(format!("{name}: indexes [{}] and [{}]", list(&self.indexes), list(&other.indexes)));
         }
         if self.documents.len() != other.documents.len() {
             found.push(format!("{name}: {} and {} documents", self.documents.len(), other.documents.len()));
@@ -72,6 +73,12 @@ impl Content {
             found.push(format!("{name}: document {place} ({id:?}) is another"));
         }
     }
+}
+
+/// For people; what cannot be read is shown as bytes.
+fn shown(document: &RawDocumentBuf) -> String {
+    bson::Document::try_from(document.as_ref())
+        .map_or_else(|_| format!("{document:?}"), |document| document.to_string())
 }
 
 impl NotMongod {

@@ -55,15 +55,13 @@ pub(super) fn aggregate(context: &mut Context<'_>) -> Answer {
     }
     let stages = request.documents("pipeline")?;
     let name = request.required_collection()?.to_owned();
-    let documents = match stages.first().and_then(|stage| stage.get_document("$collStats").ok()) {
-        Some(asked) => {
-            let statistics = statistics(context, &name, asked)?;
-            through(vec![Stored::new(statistics)], &stages[1..])?
-        }
-        None => {
-            context.demand(Right::Find)?;
-            through(source(context)?, &stages)?
-        }
+    let asked = stages.first().and_then(|stage| stage.get_document("$collStats").ok());
+    let documents = if let Some(asked) = asked {
+        let statistics = statistics(context, &name, asked)?;
+        through(vec![Stored::new(statistics)], &stages[1..])?
+    } else {
+        context.demand(Right::Find)?;
+        through(source(context)?, &stages)?
     };
     let documents = documents.iter().map(|document| document.as_ref().clone()).collect();
     let mut cursor = Cursor::of(&request.database, &name, documents);

@@ -64,7 +64,13 @@ fn options(request: &Request) -> Answer<RawDocumentBuf> {
     check(request)?;
     let mut options = RawDocumentBuf::new();
     for name in OPTIONS {
-        let Some(value) = request.get(name) else { continue };
+        let default = match name {
+            "validationLevel" => Some(RawBsonRef::String("strict")),
+            "validationAction" => Some(RawBsonRef::String("error")),
+            _ => None,
+        };
+        let default = default.filter(|_| request.get("validator").is_some());
+        let Some(value) = request.get(name).or(default) else { continue };
         match (name, value) {
             ("idIndex" | "storageEngine" | "indexOptionDefaults", _) => {}
             ("capped" | "temp", flag) if !truth(flag) => {}
@@ -80,13 +86,6 @@ fn options(request: &Request) -> Answer<RawDocumentBuf> {
                 options.append(cstr!("clusteredIndex"), clustered_options(given)?);
             }
             _ => options.append(key(name)?, value),
-        }
-    }
-    if request.get("validator").is_some() {
-        for (name, default) in [("validationLevel", "strict"), ("validationAction", "error")] {
-            if request.get(name).is_none() {
-                options.append(key(name)?, default);
-            }
         }
     }
     Ok(options)
@@ -125,17 +124,13 @@ fn check(request: &Request) -> Answer<()> {
     Ok(())
 }
 
-fn view(context: &mut Context<'_>, database: &str, name: &str, options: RawDocumentBuf) -> Answer<()> {
+fn view(context: &mut Context<'_>, database: &str, name: &str, mut options: RawDocumentBuf) -> Answer<()> {
     let on = options.get_str("viewOn").unwrap_or_default().to_owned();
-    let mut full = RawDocumentBuf::new();
-    for (option, value) in options.iter().flatten() {
-        full.append(option, value);
-    }
     if options.get_array("pipeline").is_err() {
-        full.append(cstr!("pipeline"), RawArrayBuf::new());
+        options.append(cstr!("pipeline"), RawArrayBuf::new());
     }
-    let pipeline = full.get_array("pipeline").map(ToOwned::to_owned).unwrap_or_default();
-    context.state.add(database, name, Collection::new(Kind::View, full))?;
+    let pipeline = options.get_array("pipeline").map(ToOwned::to_owned).unwrap_or_default();
+    context.state.add(database, name, Collection::new(Kind::View, options))?;
     define(context, (database, name), &on, pipeline)
 }
 

@@ -88,7 +88,7 @@ fn target(context: &Context<'_>, database: &str, name: &str) -> Answer<Target> {
     match collection.kind {
         Kind::Collection => {}
         Kind::View => {
-            let empty = collection.options.get_array("pipeline").is_ok_and(|pipeline| pipeline.is_empty());
+            let empty = collection.options.get_array("pipeline").is_ok_and(bson::RawArray::is_empty);
             if !empty {
                 return Err(Refusal::not_here("a view's pipeline"));
             }

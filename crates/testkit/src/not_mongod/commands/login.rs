@@ -1,6 +1,6 @@
 //! `saslStart` and `saslContinue`.
 
-use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{RawArrayBuf, RawBsonRef, RawDocument};
 
 use super::super::answer::{Answer, Refusal};
 use super::super::rights;
@@ -50,6 +50,7 @@ pub(super) fn proceed(context: &mut Context<'_>) -> Answer {
     Ok(scram::step(&reply, true))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "all commands are of one type")]
 pub(super) fn logout(context: &mut Context<'_>) -> Answer {
     context.session.users.clear();
     Ok(ok())
@@ -58,11 +59,11 @@ pub(super) fn logout(context: &mut Context<'_>) -> Answer {
 /// The mechanisms of a user `database.name`.
 pub(super) fn mechanisms(state: &State, who: &str) -> RawArrayBuf {
     let (database, name) = who.split_once('.').unwrap_or(("", who));
-    let credentials = rights::user(state, database, name)
-        .and_then(|user| user.get_document("credentials").ok())
-        .map(ToOwned::to_owned)
-        .unwrap_or_else(RawDocumentBuf::new);
+    let credentials =
+        rights::user(state, database, name).and_then(|user| user.get_document("credentials").ok());
     let mut names = RawArrayBuf::new();
-    credentials.iter().flatten().for_each(|(name, _)| names.push(name.as_str()));
+    for (name, _) in credentials.into_iter().flatten().flatten() {
+        names.push(name.as_str());
+    }
     names
 }

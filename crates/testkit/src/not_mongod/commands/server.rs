@@ -1,4 +1,5 @@
 //! The handshake, and what the server says of itself.
+#![expect(clippy::unnecessary_wraps, reason = "all commands are of one type")]
 
 use bson::raw::cstr;
 use bson::{DateTime, RawArrayBuf, RawBsonRef, RawDocumentBuf, rawdoc};
@@ -77,7 +78,9 @@ pub(super) fn ping(_: &mut Context<'_>) -> Answer {
 pub(super) fn build_info(context: &mut Context<'_>) -> Answer {
     let (major, minor, patch) = context.shared.settings.version;
     let mut numbers = RawArrayBuf::new();
-    [major, minor, patch, 0].into_iter().for_each(|number| numbers.push(number));
+    for number in [major, minor, patch, 0] {
+        numbers.push(number);
+    }
     Ok(rawdoc! {
         "version": format!("{major}.{minor}.{patch}"),
         "gitVersion": "not_mongod",

@@ -4,6 +4,7 @@ use bson::raw::cstr;
 use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, Uuid, rawdoc};
 
 use super::super::answer::{Answer, Refusal, key, says, truth};
+use super::super::collection::{Collection, Stored};
 use super::super::order;
 use super::super::rights::Right;
 use super::super::scram::Mechanism;
@@ -40,10 +41,10 @@ fn info(context: &mut Context<'_>, kept: &str, (word, field): (&str, &str)) -> A
         _ => return Err(Refusal::not_here("a list of names")),
     };
     let mut found = RawArrayBuf::new();
-    for document in context.state.find("admin", kept).into_iter().flat_map(|kept| kept.documents()) {
+    for document in context.state.find("admin", kept).into_iter().flat_map(Collection::documents) {
         let here = everywhere || says(document, "db", database);
         if here && name.is_none_or(|name| says(document, word, name)) {
-            found.push(shown(document, request.flag("showCredentials"))?);
+            found.push(shown(document, request.flag("showCredentials")));
         }
     }
     let mut reply = RawDocumentBuf::new();
@@ -53,7 +54,7 @@ fn info(context: &mut Context<'_>, kept: &str, (word, field): (&str, &str)) -> A
 }
 
 /// A user as others see it: with the names of its mechanisms, without what they rest on.
-fn shown(document: &RawDocument, with_credentials: bool) -> Answer {
+fn shown(document: &RawDocument, with_credentials: bool) -> RawDocumentBuf {
     let mut shown = RawDocumentBuf::new();
     for (name, value) in document.iter().flatten() {
         if name.as_str() != "credentials" || with_credentials {
@@ -65,7 +66,7 @@ fn shown(document: &RawDocument, with_credentials: bool) -> Answer {
         credentials.iter().flatten().for_each(|(name, _)| mechanisms.push(name.as_str()));
         shown.append(cstr!("mechanisms"), mechanisms);
     }
-    Ok(shown)
+    shown
 }
 
 pub(super) fn create_user(context: &mut Context<'_>) -> Answer {
@@ -203,7 +204,7 @@ pub(super) fn merge(context: &mut Context<'_>) -> Answer {
 fn merge_into(
     state: &mut State,
     (kept, database): (&str, &str),
-    documents: &[super::super::collection::Stored],
+    documents: &[Stored],
     replace: bool,
 ) -> Answer<()> {
     let concerned = |document: &RawDocument| database.is_empty() || says(document, "db", database);
