@@ -79,7 +79,8 @@ fn declared(database: &str, collection: &str, kind: Kind) -> Declared {
 }
 
 fn archive(declared: &[Declared], documents: &[(usize, Vec<u8>)]) -> Vec<u8> {
-    let mut writer = Writer::new(Vec::new(), &Header::new("7.0.14", "100.10.0"), declared).unwrap();
+    let header = Header { concurrent_collections: 1_000, ..Header::new("7.0.14", "100.10.0") };
+    let mut writer = Writer::new(Vec::new(), &header, declared).unwrap();
     for (at, document) in documents {
         writer.document(*at, document).unwrap();
     }
