@@ -283,7 +283,6 @@ fn days_old(id: u64, days: i64) -> Outline {
         name: None,
         stored: true,
         verdict: None,
-        consistency: None,
         pinned: false,
         needed: false,
     }
