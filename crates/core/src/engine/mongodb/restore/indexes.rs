@@ -23,7 +23,9 @@ pub(super) async fn build(session: &Session<'_>, collection: &str, metadata: &Me
         return Ok(());
     }
     let mut indexes = RawArrayBuf::new();
-    wanted.iter().for_each(|index| indexes.push(index.clone()));
+    for index in wanted {
+        indexes.push(index);
+    }
     let mut command = RawDocumentBuf::new();
     command.append(cstr!("createIndexes"), collection);
     command.append(cstr!("indexes"), indexes);
@@ -68,12 +70,7 @@ fn is_made_with_collection(index: &RawDocument) -> bool {
     let clustered = matches!(index.get("clustered"), Ok(Some(RawBsonRef::Boolean(true))));
     let key = index.get_document("key").ok();
     let mut fields = key.into_iter().flat_map(|key| key.iter().flatten());
-    let by_id = fields.next().is_some_and(|(key, value)| {
-        key.as_str() == "_id" && matches!(value, RawBsonRef::Int32(1) | RawBsonRef::Int64(1)) || {
-            key.as_str() == "_id"
-                && matches!(value, RawBsonRef::Double(one) if one.to_bits() == 1.0_f64.to_bits())
-        }
-    });
+    let by_id = fields.next().is_some_and(|(key, value)| key.as_str() == "_id" && number(value) == Some(1));
     clustered || by_id && fields.next().is_none()
 }
 
