@@ -12,8 +12,8 @@ use tempfile::TempDir;
 
 use crate::support::{At, Restore, shop};
 
-const PASSWORD: &str = "p:@/?#[]%\"\\'ñ 🦀";
-const ENCODED: &str = "p%3A%40%2F%3F%23%5B%5D%25%22%5C%27%C3%B1%20%F0%9F%A6%80";
+const PASSWORD: &str = "p:@/?#[]%\"\\'ñ 日";
+const ENCODED: &str = "p%3A%40%2F%3F%23%5B%5D%25%22%5C%27%C3%B1%20%E6%97%A5";
 
 struct Simulated {
     server: NotMongod,
@@ -105,7 +105,7 @@ async fn mongodump_that_lies_dies_or_fails_makes_no_dump() {
         ),
         (
             format!(
-                "printf '2026\\tFailed: can%st reach mongodb://a:{ENCODED}@h: auth error\\n' \"'\" >&2; exit 1"
+                "cat >&2 <<'END'\n2026\tFailed: can't reach mongodb://a:{ENCODED}@h: auth error\nEND\nexit 1"
             ),
             ErrorKind::Denied,
         ),
