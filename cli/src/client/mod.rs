@@ -149,7 +149,10 @@ impl Client {
                 Failure::new(Exit::Refused, "unauthorized", "The key was refused", detail)
                     .with_mend("set RESPALDO_KEY, or --key-file FILE; a proxy may ask for another one")
             }
-            None => Failure::foreign(self.base(), status.to_string()),
+            // A proxy says so while the server behind it starts.
+            None => {
+                Failure::foreign(self.base(), status.to_string()).with_retryable(status.is_server_error())
+            }
         }
     }
 
