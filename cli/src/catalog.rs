@@ -69,7 +69,7 @@ fn show(told: &Told<'_>) {
 fn database(rebuilt: &Rebuilt) -> String {
     let Rebuilt { database, adopted, credentials, notes, .. } = rebuilt;
     let settings = &database.settings;
-    // A definition is not signed: where passwords would be sent is for a person to look at.
+    // Without the key no signature was checked: where passwords would be sent is for a person to look at.
     let server = match (&settings.host, settings.port) {
         (Some(host), Some(port)) => format!(" at {host}:{port}"),
         (Some(host), None) => format!(" at {host}"),

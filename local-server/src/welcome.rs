@@ -101,18 +101,18 @@ async fn ended(app: &App, id: JobId) -> Result<Job> {
 }
 
 fn tell(app: &App, job: &Job, address: SocketAddr) {
-    let Ok(backup) = job.backup() else { return };
+    let (Ok(backup), Some(database)) = (job.backup(), job.database_id()) else { return };
     let name = backup.name.as_deref().unwrap_or("the backup");
     let (Status::Succeeded, Some(artifact)) = (job.status, &backup.artifact) else {
         let why = job.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-        println!("\nThe backup of database {} is {}{why}", job.database_id, job.status.as_str());
+        println!("\nThe backup of database {database} is {}{why}", job.status.as_str());
         return;
     };
     let rows = backup.fingerprint.as_ref().map_or_else(String::new, |f| format!("{} rows, ", f.rows()));
-    println!("\nBacked up database {}: {rows}{} bytes stored", job.database_id, artifact.size_bytes);
+    println!("\nBacked up database {database}: {rows}{} bytes stored", artifact.size_bytes);
     println!("  artifact {}", app.storage.location_of(name));
     println!("  sha256   {}", artifact.sha256);
-    let (id, body) = (job.id, format!("{{\"database_id\": {}}}", job.database_id));
+    let (id, body) = (job.id, format!("{{\"database_id\": {database}}}"));
     println!("\nTry next, in another terminal:");
     println!("  curl -s http://{address}/backups/{id}");
     println!("  curl -s http://{address}/backups/{id}/download -o {name}");

@@ -1,4 +1,4 @@
-//! How fast a dump is watched: `observe_speed plain|custom|mysql < DUMP` prints MB/s and what it found.
+//! How fast a dump is watched: `observe_speed plain|custom|mysql|mongodb < DUMP` prints MB/s and what it found.
 //!
 //! The dump is read into memory first (so give it one that fits), then watched three times in pieces
 //! of 64 KiB.
@@ -7,6 +7,7 @@
 use std::io::Read;
 use std::time::Instant;
 
+use respaldo_core::engine::mongodb::archive::ArchiveObserver;
 use respaldo_core::engine::mysql::DumpObserver;
 use respaldo_core::engine::observe::Observer;
 use respaldo_core::engine::postgres::{CustomObserver, PlainObserver};
@@ -18,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..3 {
         let mut observer: Box<dyn Observer> = match format.as_str() {
             "custom" => Box::new(CustomObserver::new()),
+            "mongodb" => Box::new(ArchiveObserver::new()),
             "mysql" => Box::new(DumpObserver::new()),
             _ => Box::new(PlainObserver::new()),
         };

@@ -10,7 +10,7 @@ use crate::backup::{queued, staging, sweep, tombstone};
 use crate::databases::{self, definition};
 use crate::jobs::{self, aftermath};
 use crate::model::{BackupKind, Database, Job, JobId, Status, WorkKind};
-use crate::ports::{Event, JobFilter};
+use crate::ports::Event;
 use crate::schedule::Timing;
 use crate::{Error, ErrorKind, Result};
 
@@ -196,17 +196,13 @@ async fn create(app: &App, job: &Job) -> Result<bool> {
 /// A backup of this database, or a restore into it, that waits or runs.
 async fn active_job(app: &App, database: &Database, slot: Timestamp) -> Result<Option<String>> {
     let own = JobId::for_slot(database.uid, slot);
-    for status in [Status::Running, Status::Queued] {
-        let filter =
-            JobFilter { database_id: Some(database.id), status: Some(status), ..JobFilter::default() };
-        for job in app.catalog.jobs(&filter, None, MOST).await? {
-            match job.work.kind() {
-                // An upload does not read the database, and may take hours.
-                WorkKind::Dump if is_uploaded(&job) => {}
-                WorkKind::Dump if job.id != own => return Ok(Some(format!("backup {}", job.id))),
-                WorkKind::Restore => return Ok(Some(format!("restore {}", job.id))),
-                _ => {}
-            }
+    for job in jobs::unended(app, Some(database.id)).await? {
+        match job.work.kind() {
+            // An upload does not read the database, and may take hours.
+            WorkKind::Dump if is_uploaded(&job) => {}
+            WorkKind::Dump if job.id != own => return Ok(Some(format!("backup {}", job.id))),
+            WorkKind::Restore => return Ok(Some(format!("restore {}", job.id))),
+            _ => {}
         }
     }
     Ok(None)

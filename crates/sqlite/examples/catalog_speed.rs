@@ -105,7 +105,7 @@ fn fill(path: &Path, size: Size) -> Result<(), Box<dyn std::error::Error>> {
             let size = new.backup()?.artifact.as_ref().map_or(0, |artifact| artifact.size_bytes);
             insert.execute((
                 new.id.to_string(),
-                new.database_id.0,
+                new.owner()?.id.0,
                 new.status.as_str(),
                 new.backup()?.kind.as_str(),
                 new.created_at.as_millisecond(),

@@ -30,7 +30,7 @@ impl DatabaseColumns {
 
 /// The columns beside a job's document.
 pub(crate) struct JobColumns {
-    pub(crate) database_id: i64,
+    pub(crate) database_id: Option<i64>,
     pub(crate) status: &'static str,
     pub(crate) backup_kind: Option<&'static str>,
     pub(crate) created_at: i64,
@@ -46,7 +46,7 @@ impl JobColumns {
         let stored = artifact.filter(|_| job.status == Status::Succeeded);
         let size = stored.map_or(0, |artifact| artifact.size_bytes.min(LARGEST_SIZE));
         Ok(Self {
-            database_id: job.database_id.0,
+            database_id: job.database_id().map(|id| id.0),
             status: job.status.as_str(),
             backup_kind: backup.map(|backup| backup.kind.as_str()),
             created_at: millis(job.created_at),

@@ -87,7 +87,8 @@ pub(crate) fn outlines(
 /// The statement for a list: the index that fits the conditions is named, so that no plan depends on
 /// what SQLite guesses of the contents. Parameters keep their numbers whether or not they are used.
 pub(crate) fn list_sql(filter: &JobFilter, continued: bool) -> String {
-    let index = match (filter.database_id.is_some(), filter.status.is_some(), filter.kind.is_some()) {
+    let of_database = filter.database_id.is_some() || filter.without_database;
+    let index = match (of_database, filter.status.is_some(), filter.kind.is_some()) {
         (true, true, _) => "jobs_by_database_status",
         (true, false, _) => "jobs_by_database",
         (false, true, true) => "jobs_by_status_kind",
@@ -97,6 +98,7 @@ pub(crate) fn list_sql(filter: &JobFilter, continued: bool) -> String {
     };
     let conditions = [
         (filter.database_id.is_some(), "database_id = ?1"),
+        (filter.without_database, "database_id IS NULL"),
         (filter.status.is_some(), "status = ?2"),
         (filter.kind.is_some(), "backup_kind = ?3"),
         (filter.backups_only, "backup_kind IS NOT NULL"),

@@ -24,7 +24,10 @@ use crate::pool::BUSY_TIMEOUT;
 const APPLICATION_ID: i32 = 0x5253_5044;
 /// The steps that bring a file from version n to n + 1, in order. Never change one that was
 /// released; add another.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_catalog.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../migrations/0001_catalog.sql"),
+    include_str!("../migrations/0002_jobs_without_a_database.sql"),
+];
 /// Statements kept compiled for each connection: every text that the catalog uses.
 const STATEMENTS: usize = 96;
 /// The write-ahead log is cut back to this after a burst.

@@ -7,10 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use respaldo_core::model::Job;
 use respaldo_core::ports::{Catalog, JobFilter};
 use respaldo_core::{Error, ErrorKind};
 use respaldo_sqlite::SqliteCatalog;
-use respaldo_testkit::catalog::sample::{job, job_id};
+use respaldo_testkit::catalog::sample::{at, job, job_id, job_without_a_database};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
@@ -158,4 +159,38 @@ async fn opening_it_again_in_one_process_disturbs_nobody() {
     }
     let seen = first.jobs(&JobFilter::default(), None, 100).await.unwrap();
     assert_eq!(seen.len(), 40);
+}
+
+/// A file as the first version made it, with one running backup and a line of its log.
+fn make_first_version(path: &Path, job: &Job) {
+    let mut document = serde_json::to_value(job).unwrap();
+    let fields = document.as_object_mut().unwrap();
+    let database = fields.remove("database").unwrap();
+    fields.insert("database_id".to_owned(), database["id"].clone());
+    fields.insert("database_uid".to_owned(), database["uid"].clone());
+    let file = Connection::open(path).unwrap();
+    file.pragma_update(None, "application_id", 0x5253_5044).unwrap();
+    file.execute_batch(include_str!("../migrations/0001_catalog.sql")).unwrap();
+    let columns = (job.id.to_string(), job.created_at.as_millisecond(), document.to_string());
+    let insert = "INSERT INTO jobs VALUES (?1, 4, 1, 'queued', 'manual', ?2, NULL, 0, ?3)";
+    file.execute(insert, columns).unwrap();
+    let insert = "INSERT INTO job_log VALUES (?1, 1, 5, 1, 'info', 'a line')";
+    file.execute(insert, [job.id.to_string()]).unwrap();
+    file.pragma_update(None, "user_version", 1).unwrap();
+}
+
+#[tokio::test]
+async fn a_catalog_of_the_first_version_is_brought_to_the_newest_with_jobs_logs_and_sums() {
+    let (_folder, path) = folder();
+    let mut expected = job(1, 0);
+    expected.revision = 4;
+    make_first_version(&path, &expected);
+    let catalog = SqliteCatalog::open(&path).unwrap();
+    assert_eq!(catalog.job(expected.id).await.unwrap().as_ref(), Some(&expected));
+    assert_eq!(catalog.log(expected.id, 0, 9).await.unwrap()[0].line, "a line");
+    assert_eq!(catalog.totals(None).await.unwrap().by_status["queued"], 1);
+    assert!(catalog.create_job(&job_without_a_database(2, at(1))).await.unwrap());
+    catalog.delete_job(&expected).await.unwrap();
+    assert!(catalog.log(expected.id, 0, 9).await.unwrap().is_empty());
+    assert!(!catalog.totals(None).await.unwrap().by_status.contains_key("queued"));
 }

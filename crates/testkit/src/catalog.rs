@@ -76,6 +76,7 @@ macro_rules! catalog_contract {
             of_many_who_create_the_same_job_exactly_one_did
             a_stale_job_is_neither_changed_nor_deleted
             of_concurrent_changes_to_a_job_exactly_one_wins
+            a_job_without_a_database_is_listed_among_such
             due_jobs_follow_every_transition
             due_jobs_come_earliest_first_and_no_more_than_asked
             jobs_are_listed_newest_first_also_those_of_one_millisecond
@@ -163,6 +164,6 @@ mod tests {
                 promises += 1;
             }
         }
-        assert_eq!(promises, 36);
+        assert_eq!(promises, 37);
     }
 }

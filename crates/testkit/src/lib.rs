@@ -5,6 +5,7 @@
 //! - [`postgres`]: PostgreSQL servers of two major versions on private ports, and a sample database
 //!   that holds everything awkward;
 //! - [`mysql`]: the same for MariaDB and, where it can be had, MySQL;
+//! - [`not_mongod`]: a server of our own that speaks MongoDB's wire protocol and is not mongod;
 //! - [`sqlite`]: the same for SQLite, with a writer that never stops;
 //! - [`prometheus`]: a Prometheus that scrapes, `promtool`, and a strict reader of what is scraped;
 //! - [`respaldo`]: the real server as a process that can be killed;
@@ -28,6 +29,7 @@ pub mod faults;
 mod guardian;
 pub mod host;
 pub mod mysql;
+pub mod not_mongod;
 pub mod postgres;
 pub mod prometheus;
 pub mod respaldo;

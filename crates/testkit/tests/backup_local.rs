@@ -60,7 +60,7 @@ fn files(root: &Path, folder: &Path) -> Vec<String> {
 /// What a backup has where there are no links: its artifact and its manifest.
 fn stored(job: &Job) -> Vec<String> {
     let artifact = job.backup().unwrap().artifact.as_ref().unwrap();
-    let manifest = keys::manifest(job.database_uid, job.id, artifact.attempt);
+    let manifest = keys::manifest(job.owner().unwrap().uid, job.id, artifact.attempt);
     artifact.volumes.iter().map(|volume| volume.key.clone()).chain([manifest]).collect()
 }
 

@@ -51,7 +51,7 @@ fn objects(server: &S3Server) -> Vec<String> {
 fn assert_only(server: &S3Server, job: &Job, shown: &str) {
     let artifact = job.backup().unwrap().artifact.as_ref().unwrap();
     let mut expected: Vec<String> = artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
-    expected.push(keys::manifest(job.database_uid, job.id, artifact.attempt));
+    expected.push(keys::manifest(job.owner().unwrap().uid, job.id, artifact.attempt));
     expected.sort();
     assert_eq!(objects(server), expected, "{shown}");
     assert_eq!((server.open_uploads(), server.leftover_parts()), (0, 0), "{shown}");

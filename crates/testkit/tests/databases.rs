@@ -40,7 +40,9 @@ async fn change_frozen_at(
 
 fn definition(test: &TestApp, database: &Database) -> Definition {
     let text = fs::read(test.backups().join(keys::definition(database.uid))).unwrap();
-    serde_json::from_slice(&text).unwrap()
+    let (definition, ours) = Definition::decode(&text, &test.app.key).unwrap();
+    assert!(ours);
+    definition
 }
 
 #[tokio::test]

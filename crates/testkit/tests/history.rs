@@ -193,7 +193,7 @@ async fn one_that_is_slow_counts_nothing_that_was_counted_and_deleted_meanwhile(
             tick(&app).await.unwrap();
             backup::delete(&app, first.id).await.unwrap();
             for _ in 0..2 {
-                let job = backup::request(&app, first.database_id, None).await.unwrap();
+                let job = backup::request(&app, first.owner().unwrap().id, None).await.unwrap();
                 jobs::cancel(&app, job.id).await.unwrap();
             }
         };

@@ -114,7 +114,7 @@ impl Installation {
 }
 
 fn manifest(job: &Job, attempt: u32) -> String {
-    keys::manifest(job.database_uid, job.id, attempt)
+    keys::manifest(job.owner().unwrap().uid, job.id, attempt)
 }
 
 #[derive(Debug, Clone, Copy)]

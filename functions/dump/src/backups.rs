@@ -103,6 +103,7 @@ pub(crate) async fn list(State(app): State<App>, mut params: Params) -> Answer<R
 pub(crate) fn filter(params: &mut Params) -> Answer<JobFilter> {
     Ok(JobFilter {
         database_id: params.database_id()?,
+        without_database: false,
         status: params.word("status", STATUSES)?,
         kind: None,
         backups_only: false,

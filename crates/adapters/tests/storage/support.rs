@@ -261,7 +261,7 @@ impl Installation {
         digester.update(&read(storage, artifact, 0..artifact.size_bytes).await);
         let digests = digester.finish();
         assert_eq!((digests.length, digests.sha256_hex()), (artifact.size_bytes, artifact.sha256.clone()));
-        let key = keys::manifest(job.database_uid, job.id, artifact.attempt);
+        let key = keys::manifest(job.owner().unwrap().uid, job.id, artifact.attempt);
         let manifest = storage.get(&key, MIB).await.unwrap().expect("the manifest is there");
         let (manifest, ours) = Manifest::decode(&manifest, &self.test.app.key).unwrap();
         assert!(ours && manifest.artifact == *artifact);

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use respaldo_core::model::{BackupKind, EngineKind, Job, Status, Verification, VerificationStatus};
+use respaldo_core::model::{
+    BackupKind, Consistency, EngineKind, Job, Status, Verification, VerificationStatus,
+};
 use respaldo_core::ports::Totals;
 use respaldo_core::seal::Compression;
 use respaldo_core::{App, Result};
@@ -23,7 +25,7 @@ use super::{ErrorView, seconds, seconds_between};
     "md5": "d41d8cd98f00b204e9800998ecf8427e",
     "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "location": "file:///srv/backups/backups/…/postgres_production_db_20260102_030405.sql.gz",
-    "error": null, "verification": null
+    "consistency": "snapshot", "error": null, "verification": null
 }))]
 pub struct BackupView {
     /// Its id, also its dump job's.
@@ -69,6 +71,10 @@ pub struct BackupView {
     pub sha256: Option<String>,
     /// Where the artifact is (its first volume).
     pub location: Option<String>,
+    /// What the dump saw while others wrote: `snapshot` (all of it as of one time), `per_collection` (each
+    /// collection or table for itself), or null where nobody knows.
+    #[schema(value_type = Option<String>)]
+    pub consistency: Option<Consistency>,
     /// Why it ended badly, or its last attempt did.
     pub error: Option<ErrorView>,
     /// The last test restore.
@@ -94,7 +100,7 @@ impl BackupView {
         let first = artifact.as_ref().and_then(|artifact| artifact.volumes.first());
         Ok(Self {
             id: job.id.to_string(),
-            database_id: job.database_id.0,
+            database_id: job.owner()?.id.0,
             config_id: backup.config_id,
             name: backup.name,
             engine: backup.engine,
@@ -111,6 +117,7 @@ impl BackupView {
             location: first.map(|volume| app.storage.location_of(&volume.key)),
             md5: artifact.as_ref().map(|artifact| artifact.md5.clone()),
             sha256: artifact.map(|artifact| artifact.sha256),
+            consistency: backup.consistency,
             error: job.error.as_ref().map(ErrorView::from),
             verification: backup.verification.map(VerificationView::from),
         })

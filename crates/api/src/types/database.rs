@@ -91,6 +91,16 @@ pub struct SettingsView {
     pub runner: respaldo_core::model::Runner,
     /// The TLS mode in the engine's own words (`sslmode` for PostgreSQL).
     pub tls: Option<String>,
+    /// MongoDB: the collections that backups hold; empty: all.
+    pub collections: Vec<String>,
+    /// MongoDB: whether the database's own users and roles are backed up with it.
+    pub users_and_roles: bool,
+    /// MongoDB: whether what is written meanwhile goes into the dump.
+    pub oplog: bool,
+    /// MongoDB: the database that the user is defined in; null: `admin`.
+    pub auth_source: Option<String>,
+    /// MongoDB: the name of the replica set that the hosts belong to.
+    pub replica_set: Option<String>,
 }
 
 impl From<Settings> for SettingsView {
@@ -114,6 +124,11 @@ impl From<Settings> for SettingsView {
             verify: settings.verify,
             runner: settings.runner,
             tls: settings.tls,
+            collections: settings.collections,
+            users_and_roles: settings.users_and_roles,
+            oplog: settings.oplog,
+            auth_source: settings.auth_source,
+            replica_set: settings.replica_set,
         }
     }
 }

@@ -14,13 +14,13 @@ use super::{ErrorView, RestoreResultView, VerificationView, seconds_between};
 pub struct JobView {
     /// Its id; a dump's is its backup's.
     pub id: String,
-    /// What it does: `dump`, `restore` (its undo and its confirmation too) or `verify`.
+    /// What it does: `dump`, `restore` (its undo and its confirmation too), `verify` or `package`.
     pub kind: &'static str,
     /// In a backup's words.
     #[schema(value_type = String)]
     pub status: Status,
-    /// The database it works on.
-    pub database_id: i64,
+    /// The database it works on; null of a job that works on several.
+    pub database_id: Option<i64>,
     /// When it was asked for, or due.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -65,6 +65,11 @@ pub enum ResultView {
         /// The backup.
         backup_id: String,
     },
+    /// Of a package job.
+    Package {
+        /// The package.
+        package_id: String,
+    },
     /// Of a test restore.
     Verification {
         /// The backup.
@@ -81,6 +86,7 @@ impl ResultView {
         let succeeded = job.status == Status::Succeeded;
         match &job.work {
             Work::Dump(_) => succeeded.then(|| Self::Backup { backup_id: job.id.to_string() }),
+            Work::Package(_) => succeeded.then(|| Self::Package { package_id: job.id.to_string() }),
             Work::Verify(test) => succeeded.then(|| Self::Verification {
                 backup_id: test.backup.to_string(),
                 verification: test.verdict.clone().map(VerificationView::from),
@@ -121,7 +127,7 @@ impl From<Job> for JobView {
             id: job.id.to_string(),
             kind: job.work.as_str(),
             status: job.status,
-            database_id: job.database_id.0,
+            database_id: job.database_id().map(|id| id.0),
             created_at: job.created_at,
             started_at: job.started_at,
             finished_at: job.finished_at,

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::app::App;
 use crate::fingerprint::Fingerprint;
 use crate::jobs;
-use crate::model::{Artifact, Job, ManifestContent};
+use crate::model::{Artifact, Consistency, Job, ManifestContent};
 
 /// An earlier attempt whose manifest was written, though the catalog never heard of it.
 pub(super) struct Finished {
@@ -14,6 +14,8 @@ pub(super) struct Finished {
     pub(super) artifact: Artifact,
     /// What it holds, where that stands in clear.
     pub(super) fingerprint: Option<Fingerprint>,
+    /// What it saw of its source while others wrote.
+    pub(super) consistency: Option<Consistency>,
 }
 
 /// Looks for a finished attempt before the current one. If there is none, what those attempts left is
@@ -31,6 +33,7 @@ pub(super) async fn adopt_or_clean(app: &App, job: &Job, fence: u64) -> Result<O
             sweep::complain(app).await?;
             return Ok(Some(Finished {
                 artifact: manifest.artifact,
+                consistency: manifest.consistency,
                 fingerprint: in_clear(manifest.content),
             }));
         }

@@ -53,12 +53,11 @@ pub(super) struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Where the attempt's bytes go.
-    pub(super) fn upload(&self) -> Upload {
-        let (database, id, attempt) = (self.job.database_uid, self.job.id, self.job.attempts.current);
+    pub(super) fn upload(&self) -> Result<Upload> {
+        let (database, id, attempt) = (self.job.owner()?.uid, self.job.id, self.job.attempts.current);
         let name = self.name.to_owned();
-        self.app.storage.upload(self.app.limits.memory_budget, move |number| {
-            keys::volume(database, id, attempt, &name, number)
-        })
+        let key = move |number| keys::volume(database, id, attempt, &name, number);
+        Ok(self.app.storage.upload(self.app.limits.memory_budget, key))
     }
 
     /// Stores what is supplied, and describes it. `Ok` means that the manifest stands beside a whole artifact.
@@ -122,7 +121,7 @@ impl Attempt<'_> {
         self.check_still_ours().await?;
         self.app.storage.show(&keys).await?;
         sweep::complain(self.app).await?;
-        let key = keys::manifest(self.job.database_uid, self.job.id, self.job.attempts.current);
+        let key = keys::manifest(self.job.owner()?.uid, self.job.id, self.job.attempts.current);
         self.published.store(true, Ordering::SeqCst);
         self.app.storage.put(&key, bytes).await?;
         Ok(manifest)

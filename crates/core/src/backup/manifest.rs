@@ -31,7 +31,7 @@ pub(super) fn describe(
         respaldo_version: env!("CARGO_PKG_VERSION").to_owned(),
         restores_with: RESTORES_WITH.to_owned(),
         backup_id: job.id,
-        database_uid: job.database_uid,
+        database_uid: job.owner()?.uid,
         config_id: backup.config_id.clone(),
         engine: backup.engine,
         dump_format: backup.format,
@@ -45,6 +45,7 @@ pub(super) fn describe(
         compression: backup.compression,
         encryption: backup.encryption.clone(),
         artifact,
+        consistency: observed.consistency,
         content: seal_content(content, &backup.encryption)?,
     })
 }
@@ -62,12 +63,12 @@ fn seal_content(content: Content, recipients: &[String]) -> Result<ManifestConte
 /// The manifest of one attempt, if it is there, is ours, describes this backup, and its artifact is
 /// all there.
 pub(super) async fn find_complete(app: &App, job: &Job, attempt: u32) -> Result<Option<Manifest>> {
-    let key = keys::manifest(job.database_uid, job.id, attempt);
+    let uid = job.owner()?.uid;
+    let key = keys::manifest(uid, job.id, attempt);
     let Some(bytes) = app.storage.get(&key, LONGEST_MANIFEST).await? else { return Ok(None) };
     // One that cannot be read, or that somebody else signed, is not a reason to fail but to dump anew.
     let Ok((manifest, true)) = Manifest::decode(&bytes, &app.key) else { return Ok(None) };
-    let ours =
-        manifest.describes(job.id, job.database_uid, job.backup()?) && manifest.artifact.attempt == attempt;
+    let ours = manifest.describes(job.id, uid, job.backup()?) && manifest.artifact.attempt == attempt;
     if !ours {
         return Ok(None);
     }

@@ -119,7 +119,7 @@ impl<'a> Running<'a> {
 
     async fn prepare(&self, job: &Job) -> Result<Prepared> {
         let app = self.app;
-        let database = databases::get(app, job.database_id).await?;
+        let database = databases::get(app, job.owner()?.id).await?;
         let login = databases::login(app, &database).await?;
         let log = JobLog::new(&app.clock, job.attempts.current, login.redactor());
         let started = job.started_at.unwrap_or(job.created_at);
@@ -160,7 +160,7 @@ impl<'a> Running<'a> {
             log: log.clone(),
             deaf: false,
         };
-        let mut upload = attempt.upload();
+        let mut upload = attempt.upload()?;
         let outcome = tokio::select! {
             done = attempt.run(supply.as_mut(), &mut upload) => done.map_err(Stop::Failed),
             stop = keeper.keep() => Err(stop),
@@ -169,7 +169,8 @@ impl<'a> Running<'a> {
             Ok(manifest) => {
                 log.info(format!("{} bytes stored, manifest written", manifest.artifact.size_bytes));
                 let fingerprint = adopt::in_clear(manifest.content);
-                self.commit(Finished { artifact: manifest.artifact, fingerprint }).await
+                let (artifact, consistency) = (manifest.artifact, manifest.consistency);
+                self.commit(Finished { artifact, fingerprint, consistency }).await
             }
             Err(stop) => {
                 let published = attempt.published.load(Ordering::SeqCst);
@@ -245,10 +246,14 @@ impl<'a> Running<'a> {
     }
 
     async fn commit(&self, finished: Finished) -> Result<Ran> {
-        let Finished { artifact, fingerprint } = finished;
+        let Finished { artifact, fingerprint, consistency } = finished;
         let attempt = artifact.attempt;
-        let committed =
-            self.end(|job, fence, now| job.succeed(fence, artifact.clone(), fingerprint.clone(), now)).await;
+        let succeed = |job: &mut Job, fence, now| {
+            job.succeed(fence, artifact.clone(), fingerprint.clone(), now)?;
+            job.backup_mut()?.consistency = consistency;
+            Ok(())
+        };
+        let committed = self.end(succeed).await;
         if committed.is_ok() {
             return committed;
         }

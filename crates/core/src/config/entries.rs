@@ -60,6 +60,11 @@ fn shape(section: &Section<'_>, engine: EngineKind) -> Result<()> {
     } else if section.some("host").is_none() {
         return Err(section.error(format!("host is missing: a {engine} database is on a server")));
     }
+    for name in ["collections", "users_and_roles", "oplog", "auth_source", "replica_set"] {
+        if let Some(field) = section.some(name).filter(|_| engine != EngineKind::Mongodb) {
+            return Err(field.error(format!("only mongodb databases have it, and this one is {engine}")));
+        }
+    }
     match section.get("format") {
         Some(format) if engine != EngineKind::Postgres && format.choice(&["plain"]).is_err() => {
             Err(format.error(format!("a {engine} database has no format custom; only postgres has")))

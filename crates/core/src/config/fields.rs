@@ -35,6 +35,11 @@ pub(super) const DATABASE: Known = Known {
         "verify",
         "runner",
         "tls",
+        "collections",
+        "users_and_roles",
+        "oplog",
+        "auth_source",
+        "replica_set",
     ],
     later: &["default", "use_apoc"],
 };
@@ -72,13 +77,23 @@ pub(super) fn settings(section: &Section<'_>) -> Result<Map<String, Value>> {
 /// The value of one field as [`Settings`](crate::model::Settings) holds it; none for a field that is
 /// none of them.
 fn setting(name: &str, place: &Place<'_>) -> Result<Option<Value>> {
-    let nullable =
-        matches!(name, "host" | "port" | "schedule" | "timezone" | "retention_days" | "max_backups" | "tls");
+    let nullable = matches!(
+        name,
+        "host"
+            | "port"
+            | "schedule"
+            | "timezone"
+            | "retention_days"
+            | "max_backups"
+            | "tls"
+            | "auth_source"
+            | "replica_set"
+    );
     if nullable && place.is_null() {
         return Ok(Some(Value::Null));
     }
     let value = match name {
-        "name" | "host" | "database_name" | "tls" => place.text()?.into(),
+        "name" | "host" | "database_name" | "tls" | "auth_source" | "replica_set" => place.text()?.into(),
         "engine" => engine(place)?.as_str().into(),
         "port" => place.number(1, u32::from(u16::MAX))?.into(),
         "schedule" => schedule(place)?.into(),
@@ -89,12 +104,17 @@ fn setting(name: &str, place: &Place<'_>) -> Result<Option<Value>> {
         "compression" => place.choice(&["gzip", "zstd", "none"])?.into(),
         "format" => place.choice(&["plain", "custom"])?.into(),
         "encryption" => recipients(place, false)?.into(),
-        "enabled" | "package" => place.boolean()?.into(),
+        "enabled" | "package" | "users_and_roles" | "oplog" => place.boolean()?.into(),
+        "collections" => texts(place)?.into(),
         "verify" => verify(place)?.into(),
         "runner" => only(place, &["auto", "lambda", "fargate"])?.into(),
         _ => return Ok(None),
     };
     Ok(Some(value))
+}
+
+fn texts(place: &Place<'_>) -> Result<Vec<String>> {
+    place.list()?.iter().map(|item| item.text().map(str::to_owned)).collect()
 }
 
 fn no_limit(error: Error) -> Error {

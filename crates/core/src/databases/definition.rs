@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::jobs;
+use crate::keyring::MasterKey;
 use crate::keys;
+use crate::model::signed;
 use crate::model::{Credentials, Database, DatabaseId, DatabaseUid, Settings};
 use crate::{Error, ErrorKind, Result};
 
@@ -27,6 +29,25 @@ pub struct Definition {
     pub settings: Settings,
     /// How its credentials are had.
     pub credentials: Credentials,
+}
+
+const STORED: signed::Kind = signed::Kind("definition");
+
+impl Definition {
+    /// The bytes to store, signed: a host that somebody else wrote into storage is not where passwords go.
+    pub fn encode(&self, key: &MasterKey) -> Result<Vec<u8>> {
+        STORED.encode(self, key)
+    }
+
+    /// Reads a stored definition and says whether its signature is ours.
+    pub fn decode(bytes: &[u8], key: &MasterKey) -> Result<(Self, bool)> {
+        STORED.decode(bytes, key)
+    }
+
+    /// Reads a stored definition without asking whose it is: for whoever has no key.
+    pub fn decode_unchecked(bytes: &[u8]) -> Result<Self> {
+        STORED.decode_unchecked(bytes)
+    }
 }
 
 /// Writes the definition and marks it as fresh. A failure leaves it marked as stale, and a tick tries
@@ -61,9 +82,7 @@ async fn put(app: &App, database: &Database) -> Result<()> {
         settings: database.settings.clone(),
         credentials: database.credentials.clone(),
     };
-    let json =
-        serde_json::to_vec_pretty(&definition).map_err(|e| Error::internal("write a definition", e))?;
-    app.storage.put(&keys::definition(database.uid), json).await
+    app.storage.put(&keys::definition(database.uid), definition.encode(&app.key)?).await
 }
 
 /// Takes back what was written of a database that was removed in the meantime, unless it kept backups.

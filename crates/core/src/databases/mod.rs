@@ -80,26 +80,7 @@ pub(crate) fn new_settings(app: &App, fields: &Map<String, Value>) -> Result<Set
         }
     }
     // A frame to be patched field by field, so that whatever is refused is named.
-    let frame = Settings {
-        name: String::new(),
-        engine: EngineKind::Sqlite,
-        host: None,
-        port: None,
-        database_name: String::new(),
-        schedule: None,
-        timezone: None,
-        jitter_seconds: 0,
-        retention_days: None,
-        max_backups: None,
-        compression: crate::seal::Compression::default(),
-        format: crate::model::DumpFormat::default(),
-        encryption: Vec::new(),
-        enabled: true,
-        package: false,
-        verify: crate::model::VerifyPolicy::default(),
-        runner: crate::model::Runner::default(),
-        tls: None,
-    };
+    let frame = Settings::bare("", EngineKind::Sqlite, "");
     frame.patched(&app.limits.defaults)?.patched(fields)
 }
 

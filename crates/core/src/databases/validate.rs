@@ -20,10 +20,29 @@ pub fn validate(settings: Settings, limits: &Limits) -> Result<Settings> {
     if let Some(engine) = engine::engine(settings.engine) {
         engine.validate(&settings, limits)?;
     }
+    of_mongodb(&settings)?;
     if settings.format == DumpFormat::Custom && settings.engine != EngineKind::Postgres {
         return Err(Error::invalid("format", "only postgres has the custom format; leave it out"));
     }
     Ok(settings)
+}
+
+/// Refuses what only MongoDB has where another engine is meant.
+fn of_mongodb(settings: &Settings) -> Result<()> {
+    if settings.engine == EngineKind::Mongodb {
+        return Ok(());
+    }
+    let set = [
+        ("collections", !settings.collections.is_empty()),
+        ("users_and_roles", settings.users_and_roles),
+        ("oplog", settings.oplog),
+        ("auth_source", settings.auth_source.is_some()),
+        ("replica_set", settings.replica_set.is_some()),
+    ];
+    match set.into_iter().find(|(_, set)| *set) {
+        Some((field, _)) => Err(Error::invalid(field, "only mongodb has it; leave it out")),
+        None => Ok(()),
+    }
 }
 
 /// What holds for every engine, wherever the installation lets its databases lie.
@@ -51,6 +70,10 @@ fn server(settings: &mut Settings) -> Result<()> {
     let Some(host) = settings.host.as_deref().filter(|host| !host.is_empty()) else {
         return Err(Error::invalid("host", "a database server has a host: give its name or address"));
     };
+    if settings.engine == EngineKind::Mongodb {
+        text("host", host, LONGEST_HOST * 50)?;
+        return engine::mongodb::well_formed(settings);
+    }
     text("host", host, LONGEST_HOST)?;
     // Letters are enough for names, addresses and sockets' folders; a comma would be a list to libpq.
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%' | '/' | '[' | ']');

@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod feed;
+pub mod mongodb;
 pub mod mysql;
 pub mod observe;
 pub mod postgres;
@@ -96,7 +97,8 @@ pub fn engine(kind: EngineKind) -> Option<&'static dyn Engine> {
         EngineKind::Postgres => Some(&postgres::Postgres),
         EngineKind::Sqlite => Some(&sqlite::Sqlite),
         EngineKind::Mysql | EngineKind::Mariadb => Some(&mysql::Mysql),
-        EngineKind::Mongodb | EngineKind::Neo4j | EngineKind::Oracle => None,
+        EngineKind::Mongodb => Some(&mongodb::Mongodb),
+        EngineKind::Neo4j | EngineKind::Oracle => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::fingerprint::Fingerprint;
+use crate::model::Consistency;
 
 /// Watches a dump's raw bytes as they stream past: is it whole, and what is in it?
 ///
@@ -28,4 +29,6 @@ pub struct Observed {
     pub server_version: Option<String>,
     /// The dump tool's version, told by the header in the same way.
     pub tool_version: Option<String>,
+    /// What the dump saw of its source while others wrote, where the engine knows.
+    pub consistency: Option<Consistency>,
 }

@@ -151,6 +151,8 @@ pub struct Survey {
     pub modes: Vec<RestoreMode>,
     /// Whether a crash in the middle of `in_place` leaves the target as it was.
     pub in_place_is_atomic: bool,
+    /// How a swap that keeps nothing puts what was loaded into its place; none: in one transaction.
+    pub swap_step: Option<&'static str>,
     /// What whoever restores should know.
     pub warnings: Vec<String>,
     /// What stands in the way.

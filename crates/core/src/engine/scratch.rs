@@ -21,9 +21,8 @@ use super::process::{Child, Ended};
 use super::restore::DumpFacts;
 use super::source::{JobLog, ResolvedLogin, Source};
 use super::toolbox::Toolbox;
-use crate::model::{RestoreMode, Runner, Settings, VerifyPolicy};
+use crate::model::{RestoreMode, Settings};
 use crate::ports::SecretString;
-use crate::seal::Compression;
 use crate::{Error, ErrorKind, Result};
 
 /// How long a server may take to answer for the first time.
@@ -127,26 +126,7 @@ impl Scratch {
 
 /// Settings of a database that is registered nowhere.
 pub(crate) fn settings(facts: &DumpFacts, database_name: String) -> Settings {
-    Settings {
-        name: "scratch".to_owned(),
-        engine: facts.engine,
-        host: None,
-        port: None,
-        database_name,
-        schedule: None,
-        timezone: None,
-        jitter_seconds: 0,
-        retention_days: None,
-        max_backups: None,
-        compression: Compression::default(),
-        format: facts.format,
-        encryption: Vec::new(),
-        enabled: true,
-        package: false,
-        verify: VerifyPolicy::Off,
-        runner: Runner::default(),
-        tls: None,
-    }
+    Settings { format: facts.format, ..Settings::bare("scratch", facts.engine, database_name) }
 }
 
 /// The refusal of a machine that has no server for a dump.

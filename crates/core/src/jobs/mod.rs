@@ -4,21 +4,21 @@ pub(crate) mod aftermath;
 pub(crate) mod keeper;
 pub(crate) mod place;
 mod run;
+mod unended;
 mod worker;
 
 pub(crate) use self::place::live_places;
 pub(crate) use self::run::{Held, in_place, take};
 pub use self::run::{Ran, run};
+pub(crate) use self::unended::{active_restore, restores_of, unended};
 pub use self::worker::Worker;
 use crate::app::App;
-use crate::model::{DatabaseId, Job, JobId, Status};
-use crate::ports::{JobFilter, LogEntry};
+use crate::model::{Job, JobId};
+use crate::ports::LogEntry;
 use crate::{Error, ErrorKind, Result};
 
 /// How often a change is applied anew to a record that others keep changing.
 pub(crate) const MOST_CONFLICTS: usize = 20;
-/// No database has more jobs than this that wait or run at once.
-const MOST_LISTED: usize = 1_000;
 
 /// One job, or `NotFound`.
 pub async fn get(app: &App, id: JobId) -> Result<Job> {
@@ -40,19 +40,6 @@ pub async fn cancel(app: &App, id: JobId) -> Result<Job> {
         let _next_tick = aftermath::see_to(app, &job).await;
     }
     Ok(job)
-}
-
-/// A restore into this database that waits or runs.
-pub(crate) async fn active_restore(app: &App, database: DatabaseId) -> Result<Option<JobId>> {
-    for status in [Status::Running, Status::Queued] {
-        let filter = JobFilter { database_id: Some(database), status: Some(status), ..JobFilter::default() };
-        let jobs = app.catalog.jobs(&filter, None, MOST_LISTED).await?;
-        let same = |job: &Job| job.restoration().is_ok_and(|restoration| restoration.same_database);
-        if let Some(job) = jobs.iter().find(|job| same(job)) {
-            return Ok(Some(job.id));
-        }
-    }
-    Ok(None)
 }
 
 /// Applies a transition to the newest record, again if somebody else was faster.

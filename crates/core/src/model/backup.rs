@@ -33,6 +33,26 @@ impl BackupKind {
     }
 }
 
+/// What a dump saw of its source while others wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consistency {
+    /// All of it as of one point in time.
+    Snapshot,
+    /// Each collection (or table) for itself, and what is written to it meanwhile in part.
+    PerCollection,
+}
+
+impl Consistency {
+    /// The name in records and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::PerCollection => "per_collection",
+        }
+    }
+}
+
 /// One object of an artifact. Volumes in order, end to end, are the artifact's bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
@@ -133,6 +153,9 @@ pub struct Backup {
     /// The artifact, once the backup has succeeded.
     #[serde(default)]
     pub artifact: Option<Artifact>,
+    /// What the dump saw of its source while others wrote, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
     /// What the dump held, where it may stand in clear (not encrypted).
     #[serde(default)]
     pub fingerprint: Option<Fingerprint>,

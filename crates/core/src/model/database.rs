@@ -164,6 +164,21 @@ pub struct Settings {
     /// The TLS mode in the engine's own words (`sslmode` for PostgreSQL).
     #[serde(default)]
     pub tls: Option<String>,
+    /// MongoDB: the collections that backups hold; empty: all.
+    #[serde(default)]
+    pub collections: Vec<String>,
+    /// MongoDB: whether the database's own users and roles are backed up with it.
+    #[serde(default)]
+    pub users_and_roles: bool,
+    /// MongoDB: whether what is written meanwhile goes into the dump, so that it is one point in time.
+    #[serde(default)]
+    pub oplog: bool,
+    /// MongoDB: the database that the user is defined in; none: `admin`.
+    #[serde(default)]
+    pub auth_source: Option<String>,
+    /// MongoDB: the name of the replica set that the hosts belong to.
+    #[serde(default)]
+    pub replica_set: Option<String>,
 }
 
 fn yes() -> bool {
@@ -171,6 +186,35 @@ fn yes() -> bool {
 }
 
 impl Settings {
+    /// Settings of a database without a policy, each field as it is where nobody sets it.
+    pub fn bare(name: impl Into<String>, engine: EngineKind, database_name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            engine,
+            host: None,
+            port: None,
+            database_name: database_name.into(),
+            schedule: None,
+            timezone: None,
+            jitter_seconds: 0,
+            retention_days: None,
+            max_backups: None,
+            compression: Compression::default(),
+            format: DumpFormat::default(),
+            encryption: Vec::new(),
+            enabled: true,
+            package: false,
+            verify: VerifyPolicy::default(),
+            runner: Runner::default(),
+            tls: None,
+            collections: Vec::new(),
+            users_and_roles: false,
+            oplog: false,
+            auth_source: None,
+            replica_set: None,
+        }
+    }
+
     /// The fields as a JSON object, for merging.
     pub fn to_map(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {

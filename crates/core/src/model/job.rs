@@ -17,6 +17,7 @@
 //! decides whose result counts.
 
 mod attempts;
+mod work;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -25,8 +26,8 @@ pub use attempts::Attempts;
 
 use super::backup::{Artifact, Backup};
 use super::id::{DatabaseId, DatabaseUid, JobId};
-use super::restore::Restoration;
-use super::verify::TestRestore;
+use super::package::Package;
+use super::package_manifest::PackageManifest;
 use super::work::Work;
 use crate::fingerprint::Fingerprint;
 use crate::{Error, ErrorKind, Result};
@@ -100,6 +101,15 @@ pub struct Progress {
     pub stored_bytes: u64,
 }
 
+/// The database that a job works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Its number.
+    pub id: DatabaseId,
+    /// Its name in storage.
+    pub uid: DatabaseUid,
+}
+
 /// One unit of work. For a dump, this record is the backup's too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -108,10 +118,9 @@ pub struct Job {
     /// Counts the record's changes; the catalog refuses a write that was read at another revision.
     #[serde(default)]
     pub revision: u64,
-    /// The database it works on.
-    pub database_id: DatabaseId,
-    /// That database's name in storage.
-    pub database_uid: DatabaseUid,
+    /// The database it works on; none of a job that works on several, as a package does.
+    #[serde(default)]
+    pub database: Option<Owner>,
     /// Where it stands.
     pub status: Status,
     /// What it does.
@@ -147,19 +156,27 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job that waits for a worker.
+    /// A job on one database that waits for a worker.
     pub fn new(
         id: JobId,
-        database: (DatabaseId, DatabaseUid),
+        (database_id, uid): (DatabaseId, DatabaseUid),
         work: Work,
         now: Timestamp,
         most_attempts: u32,
     ) -> Self {
+        Self::queued(id, Some(Owner { id: database_id, uid }), work, now, most_attempts)
+    }
+
+    /// A package job that waits for a worker.
+    pub fn packaging(id: JobId, package: Package, now: Timestamp, most_attempts: u32) -> Self {
+        Self::queued(id, None, Work::Package(Box::new(package)), now, most_attempts)
+    }
+
+    fn queued(id: JobId, database: Option<Owner>, work: Work, now: Timestamp, most_attempts: u32) -> Self {
         Self {
             id,
             revision: 0,
-            database_id: database.0,
-            database_uid: database.1,
+            database,
             status: Status::Queued,
             work,
             created_at: now,
@@ -184,54 +201,6 @@ impl Job {
         most_attempts: u32,
     ) -> Self {
         Self::new(id, database, Work::Dump(Box::new(backup)), now, most_attempts)
-    }
-
-    /// The backup that this job makes; `NotFound` for a job that makes none.
-    pub fn backup(&self) -> Result<&Backup> {
-        match &self.work {
-            Work::Dump(backup) => Ok(backup),
-            _ => Err(Error::not_found("backup", self.id)),
-        }
-    }
-
-    /// The backup that this job makes, to be changed.
-    pub fn backup_mut(&mut self) -> Result<&mut Backup> {
-        match &mut self.work {
-            Work::Dump(backup) => Ok(backup),
-            _ => Err(Error::not_found("backup", self.id)),
-        }
-    }
-
-    /// What this job restores; `NotFound` for a job that restores nothing.
-    pub fn restoration(&self) -> Result<&Restoration> {
-        match &self.work {
-            Work::Restore(restoration) => Ok(restoration),
-            _ => Err(Error::not_found("restore", self.id)),
-        }
-    }
-
-    /// What this job restores, to be changed.
-    pub fn restoration_mut(&mut self) -> Result<&mut Restoration> {
-        match &mut self.work {
-            Work::Restore(restoration) => Ok(restoration),
-            _ => Err(Error::not_found("restore", self.id)),
-        }
-    }
-
-    /// What this job test-restores; `NotFound` for a job that does not.
-    pub fn test_restore(&self) -> Result<&TestRestore> {
-        match &self.work {
-            Work::Verify(test) => Ok(test),
-            _ => Err(Error::not_found("test restore", self.id)),
-        }
-    }
-
-    /// What this job test-restores, to be changed.
-    pub fn test_restore_mut(&mut self) -> Result<&mut TestRestore> {
-        match &mut self.work {
-            Work::Verify(test) => Ok(test),
-            _ => Err(Error::not_found("test restore", self.id)),
-        }
     }
 
     /// When a tick should look at this job: a queued one whose doorbell may have been lost, a lease
@@ -307,7 +276,7 @@ impl Job {
         self.fence += 1;
         self.attempts.current += 1;
         self.attempts.not_before = None;
-        if matches!(self.work, Work::Dump(_)) {
+        if matches!(self.work, Work::Dump(_) | Work::Package(_)) {
             self.attempts.litter.insert(self.attempts.current);
         }
         self.lease = Some(Lease { owner: owner.to_owned(), fence: self.fence, expires_at: now + ttl });
@@ -362,6 +331,21 @@ impl Job {
         let backup = self.backup_mut()?;
         backup.artifact = Some(artifact);
         backup.fingerprint = fingerprint;
+        self.error = None;
+        self.end(Status::Succeeded, now);
+        Ok(())
+    }
+
+    /// Commits an attempt's archive, as [`Job::succeed`] does an artifact.
+    pub fn packaged(&mut self, fence: u64, manifest: PackageManifest, now: Timestamp) -> Result<()> {
+        self.check_fence(fence)?;
+        let package = self.package_mut()?;
+        package.members = manifest.members;
+        package.left_out = manifest.left_out;
+        let artifact = package.artifact.insert(manifest.artifact);
+        let (attempt, raw_bytes, stored_bytes) = (artifact.attempt, artifact.raw_bytes, artifact.size_bytes);
+        self.attempts.litter.remove(&attempt);
+        self.progress = Progress { raw_bytes, stored_bytes };
         self.error = None;
         self.end(Status::Succeeded, now);
         Ok(())
@@ -432,7 +416,8 @@ impl Job {
 
     /// Turns a job that was never stored into the record of a slot that gave no backup.
     pub fn skip(&mut self, reason: &str, now: Timestamp) {
-        self.error = Some(Error::conflict("start a scheduled backup", reason));
+        let what = if self.package().is_ok() { "package" } else { "backup" };
+        self.error = Some(Error::conflict(format!("start a scheduled {what}"), reason));
         self.end(Status::Skipped, now);
     }
 

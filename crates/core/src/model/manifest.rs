@@ -6,13 +6,14 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::backup::{Artifact, Backup, BackupKind};
+use super::backup::{Artifact, Backup, BackupKind, Consistency};
 use super::database::{DumpFormat, EngineKind};
 use super::id::{DatabaseUid, JobId};
+use super::signed;
+use crate::Result;
 use crate::fingerprint::Fingerprint;
 use crate::keyring::MasterKey;
 use crate::seal::Compression;
-use crate::{Error, ErrorKind, Result};
 
 /// What the artifact holds. It names tables, so it is sealed wherever the artifact is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +77,9 @@ pub struct Manifest {
     pub encryption: Vec<String>,
     /// Its bytes.
     pub artifact: Artifact,
+    /// What the dump saw of its source while others wrote, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Consistency>,
     /// What it holds.
     pub content: ManifestContent,
 }
@@ -90,76 +94,33 @@ impl Manifest {
     }
 }
 
-/// The key of the last member of a stored manifest.
-const HMAC_MEMBER: &str = "\"hmac_sha256\": \"";
-/// An HMAC-SHA256 in hex.
-const HMAC_DIGITS: usize = 64;
 /// No manifest is longer; a database of 100,000 tables stays below half of it.
 pub const LONGEST_MANIFEST: usize = 64 * 1024 * 1024;
-
-#[derive(Serialize, Deserialize)]
-struct Stored<M> {
-    #[serde(flatten)]
-    manifest: M,
-    hmac_sha256: String,
-}
+const STORED: signed::Kind = signed::Kind("manifest");
 
 impl Manifest {
-    /// The bytes to store: readable JSON whose last member is an HMAC over the same bytes with that
-    /// HMAC's digits replaced by zeros.
+    /// The bytes to store, signed.
     pub fn encode(&self, key: &MasterKey) -> Result<Vec<u8>> {
-        let stored = Stored { manifest: self, hmac_sha256: "0".repeat(HMAC_DIGITS) };
-        let mut text = serde_json::to_string_pretty(&stored)
-            .map_err(|error| Error::internal("write a manifest", error))?;
-        let digits = hmac_digits(&text)?;
-        let hmac = hex::encode(key.sign(text.as_bytes()));
-        text.replace_range(digits, &hmac);
-        text.push('\n');
-        Ok(text.into_bytes())
+        STORED.encode(self, key)
     }
 
-    /// Reads a stored manifest and says whether its HMAC is ours.
+    /// Reads a stored manifest and says whether its signature is ours.
     pub fn decode(bytes: &[u8], key: &MasterKey) -> Result<(Self, bool)> {
-        Self::read(bytes, |text, hmac| key.verify(text, hmac))
+        let (manifest, ours) = STORED.decode::<Self>(bytes, key)?;
+        Ok((manifest.known()?, ours))
     }
 
     /// Reads a stored manifest without asking whose it is: for whoever has no key.
     pub fn decode_unchecked(bytes: &[u8]) -> Result<Self> {
-        Self::read(bytes, |_, _| false).map(|(manifest, _)| manifest)
+        STORED.decode_unchecked::<Self>(bytes)?.known()
     }
 
-    fn read(bytes: &[u8], verify: impl FnOnce(&[u8], &[u8]) -> bool) -> Result<(Self, bool)> {
-        let text = std::str::from_utf8(bytes).map_err(|_| corrupt("it is not UTF-8"))?.trim_end();
-        let digits = hmac_digits(text)?;
-        let hmac = hex::decode(&text[digits.clone()]).map_err(|_| corrupt("its HMAC is not hex"))?;
-        let mut unsigned = text.to_owned();
-        unsigned.replace_range(digits, &"0".repeat(HMAC_DIGITS));
-        let ours = verify(unsigned.as_bytes(), &hmac);
-        let stored: Stored<Self> =
-            serde_json::from_str(text).map_err(|error| corrupt(&format!("it cannot be read: {error}")))?;
-        if stored.manifest.format > Self::FORMAT {
-            return Err(corrupt(&format!(
-                "it has format {}, newer than this version reads ({})",
-                stored.manifest.format,
-                Self::FORMAT
-            ))
-            .with_mend(format!("use Respaldo {} or newer", stored.manifest.restores_with)));
+    fn known(self) -> Result<Self> {
+        if self.format <= Self::FORMAT {
+            return Ok(self);
         }
-        Ok((stored.manifest, ours))
+        let message =
+            format!("it has format {}, newer than this version reads ({})", self.format, Self::FORMAT);
+        Err(STORED.corrupt(&message).with_mend(format!("use Respaldo {} or newer", self.restores_with)))
     }
-}
-
-fn hmac_digits(text: &str) -> Result<std::ops::Range<usize>> {
-    let start =
-        text.rfind(HMAC_MEMBER).ok_or_else(|| corrupt("it ends before its HMAC"))? + HMAC_MEMBER.len();
-    let end = start + HMAC_DIGITS;
-    let closed = text.get(start..end).is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
-    if closed && text[end..].trim_end() == "\"\n}" {
-        return Ok(start..end);
-    }
-    Err(corrupt("its HMAC is not its last member"))
-}
-
-fn corrupt(what: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, "read a manifest", what)
 }

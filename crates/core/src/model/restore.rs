@@ -155,6 +155,16 @@ pub struct Restoration {
 }
 
 impl Restoration {
+    /// Writes down the next step. What may have been done to a target that is loaded in place is never
+    /// forgotten, although the next attempt begins again; a swap's target is not touched before its last step,
+    /// and every attempt loads aside anew.
+    pub fn enter(&mut self, step: RestoreStep) {
+        self.step = match self.options.mode {
+            RestoreMode::InPlace => self.step.max(step),
+            RestoreMode::Swap => step,
+        };
+    }
+
     /// The steps that it takes, in order.
     pub fn steps(&self) -> Vec<RestoreStep> {
         use RestoreStep::{Checking, Loading, Saving, Swapping};
@@ -205,5 +215,45 @@ impl Restoration {
         let holds = self.kept.is_some() || self.safety_backup.is_some();
         let confirms = matches!(self.action, RestoreAction::Confirm { .. });
         status.is_terminal() && self.confirmed_at.is_none() && holds && !confirms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn restoration(mode: RestoreMode) -> Restoration {
+        Restoration {
+            action: RestoreAction::Load { backup: JobId(ulid::Ulid::nil()) },
+            target: "shop".to_owned(),
+            same_database: true,
+            replaces: true,
+            options: RestoreOptions { mode, ownership: Ownership::Keep, tables: Vec::new(), force: false },
+            safety_backup: Some(JobId(ulid::Ulid::nil())),
+            step: RestoreStep::Begun,
+            kept: None,
+            warnings: Vec::new(),
+            undoes: None,
+            undone_by: None,
+            confirmed_at: None,
+        }
+    }
+
+    #[test]
+    fn a_second_attempt_in_place_does_not_forget_that_the_first_one_loaded() {
+        let mut restoration = restoration(RestoreMode::InPlace);
+        restoration.enter(RestoreStep::Loading);
+        restoration.enter(RestoreStep::Saving);
+        assert!(restoration.touched());
+        assert!(restoration.can_be_undone(Status::Failed));
+        assert_eq!(restoration.step, RestoreStep::Loading);
+    }
+
+    #[test]
+    fn a_swap_that_was_not_taken_begins_again() {
+        let mut restoration = restoration(RestoreMode::Swap);
+        restoration.enter(RestoreStep::Swapping);
+        restoration.enter(RestoreStep::Checking);
+        assert!(!restoration.touched());
     }
 }

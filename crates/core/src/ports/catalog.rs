@@ -42,6 +42,8 @@ impl Cursor {
 pub struct JobFilter {
     /// Only this database's.
     pub database_id: Option<DatabaseId>,
+    /// Only jobs that work on no single database: packages.
+    pub without_database: bool,
     /// Only in this status.
     pub status: Option<Status>,
     /// Only backups of this kind.

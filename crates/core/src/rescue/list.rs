@@ -75,7 +75,7 @@ impl Rescue {
         for (uid, definition) in found.known {
             totals.databases += 1;
             let called = match &definition {
-                Some(Ok(definition)) => Some(name_of(definition)),
+                Some(Ok(defined)) => Some(name_of(&defined.definition)),
                 Some(Err(e)) => {
                     totals.damaged_definitions.push(e.message().to_owned());
                     None

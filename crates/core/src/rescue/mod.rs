@@ -42,11 +42,20 @@ pub struct Rescue {
     pub key: Option<Arc<MasterKey>>,
 }
 
+/// A definition, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defined {
+    /// What it says.
+    pub definition: Definition,
+    /// Who signed it.
+    pub signature: Signature,
+}
+
 /// The databases that storage knows of.
 #[derive(Debug, Default)]
 pub struct Databases {
     /// Each with its definition; none where that is missing, or why it cannot be read.
-    pub known: BTreeMap<DatabaseUid, Option<Result<Definition>>>,
+    pub known: BTreeMap<DatabaseUid, Option<Result<Defined>>>,
     /// Names below `backups/` and `databases/` that are not Respaldo's.
     pub foreign: usize,
 }
@@ -101,7 +110,7 @@ impl Rescue {
         stream::iter(ids).map(move |id| self.shelf(database, *id)).buffered(AT_ONCE)
     }
 
-    async fn definition(&self, uid: DatabaseUid) -> Result<Option<Result<Definition>>> {
+    async fn definition(&self, uid: DatabaseUid) -> Result<Option<Result<Defined>>> {
         let key = keys::definition(uid);
         let bytes = match self.storage.get(&key, LONGEST_DEFINITION).await {
             Err(e) if e.kind() == ErrorKind::Corrupt => return Ok(Some(Err(e))),
@@ -109,12 +118,15 @@ impl Rescue {
         };
         Ok(bytes.map(|bytes| {
             let damaged = |why: String| Error::new(ErrorKind::Corrupt, "read a definition", why);
-            let read: Definition =
-                serde_json::from_slice(&bytes).map_err(|e| damaged(format!("{key}: {e}")))?;
-            if read.uid != uid {
-                return Err(damaged(format!("{key} describes another database, {}", read.uid)));
+            let (definition, signature) = match &self.key {
+                None => Definition::decode_unchecked(&bytes).map(|read| (read, Signature::NotChecked)),
+                Some(key) => Definition::decode(&bytes, key).map(|(read, ours)| (read, Signature::of(ours))),
             }
-            Ok(read)
+            .map_err(|e| damaged(format!("{key}: {}", e.message())))?;
+            if definition.uid != uid {
+                return Err(damaged(format!("{key} describes another database, {}", definition.uid)));
+            }
+            Ok(Defined { definition, signature })
         }))
     }
 }

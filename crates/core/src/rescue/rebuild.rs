@@ -13,7 +13,7 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
 use self::record::Draft;
-use super::{Found, Rescue, Shelf, Signature};
+use super::{Defined, Found, Rescue, Shelf, Signature};
 use crate::backup::claim_key;
 use crate::config::claim_of_entry;
 use crate::databases::Definition;
@@ -157,9 +157,10 @@ impl Building<'_> {
         }
         let mut drafts = Vec::new();
         let mut taken = numbers(&defined);
-        for definition in defined {
-            let number = taken.number_of(&definition);
-            drafts.push((definition.uid, Draft::of_definition(self.rescue, definition, number, self.how)));
+        for defined in defined {
+            let number = taken.number_of(&defined.definition);
+            let uid = defined.definition.uid;
+            drafts.push((uid, Draft::of_definition(self.rescue, defined, number, self.how)));
         }
         for uid in undefined {
             match self.first_good(uid).await? {
@@ -301,11 +302,15 @@ struct Numbers {
     taken: BTreeSet<DatabaseId>,
 }
 
-fn numbers(definitions: &[Definition]) -> Numbers {
+fn numbers(defined: &[Defined]) -> Numbers {
     let mut of = BTreeMap::new();
-    for definition in definitions.iter().filter(|definition| definition.id.0 > 0) {
+    let (foreign, others): (Vec<_>, Vec<_>) =
+        defined.iter().partition(|defined| defined.signature == Signature::Foreign);
+    for Defined { definition, .. } in others.into_iter().chain(foreign) {
         // In the order of their uids, so in that of registration.
-        of.entry(definition.id).or_insert(definition.uid);
+        if definition.id.0 > 0 {
+            of.entry(definition.id).or_insert(definition.uid);
+        }
     }
     Numbers { taken: of.keys().copied().collect(), of }
 }

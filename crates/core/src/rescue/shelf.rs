@@ -19,6 +19,11 @@ pub enum Signature {
 }
 
 impl Signature {
+    /// What a look with the master key found.
+    pub(super) fn of(ours: bool) -> Self {
+        if ours { Self::Ours } else { Self::Foreign }
+    }
+
     /// The words in lists.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -149,7 +154,7 @@ impl Rescue {
             return Ok(Found { manifest, signature: Signature::NotChecked });
         };
         let (manifest, ours) = Manifest::decode(bytes, key)?;
-        Ok(Found { manifest, signature: if ours { Signature::Ours } else { Signature::Foreign } })
+        Ok(Found { manifest, signature: Signature::of(ours) })
     }
 
     /// What is not there of an artifact, or not of its length.

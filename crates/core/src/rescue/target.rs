@@ -4,8 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::databases;
-use crate::model::{DumpFormat, EngineKind, Runner, Settings, VerifyPolicy};
-use crate::seal::Compression;
+use crate::model::{EngineKind, Settings};
 use crate::{Error, Result};
 
 const FIELD: &str = "to";
@@ -86,24 +85,11 @@ impl TargetUrl {
     /// Settings that reach this database, with the engine's own port where none is given.
     pub(super) fn settings(&self) -> Settings {
         Settings {
-            name: self.database_name.clone(),
-            engine: self.engine,
             host: self.host.clone(),
             port: self.port.or(self.engine.default_port()),
-            database_name: self.database_name.clone(),
-            schedule: None,
-            timezone: None,
-            jitter_seconds: 0,
-            retention_days: None,
-            max_backups: None,
-            compression: Compression::default(),
-            format: DumpFormat::default(),
-            encryption: Vec::new(),
             enabled: false,
-            package: false,
-            verify: VerifyPolicy::Off,
-            runner: Runner::default(),
             tls: self.tls.clone(),
+            ..Settings::bare(self.database_name.clone(), self.engine, self.database_name.clone())
         }
     }
 

@@ -9,13 +9,10 @@ use crate::engine::{Loaded, Restorer, Target, WasSwapped};
 use crate::jobs;
 use crate::jobs::keeper::Stop;
 use crate::model::{BackupKind, Job, JobId, Manifest, RestoreMode, RestoreStep, Status};
-use crate::ports::JobFilter;
 use crate::{Error, ErrorKind, Result};
 
 /// A safety backup that is not there yet is looked at again after this long at the earliest.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
-/// No database has more jobs than this that wait or run at once.
-const MOST_AT_ONCE: usize = 1_000;
+pub(super) const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// Restores a backup.
 pub(super) async fn load(restoring: &Restoring<'_>, backup: JobId) -> Result<Done, Stop> {
@@ -96,9 +93,6 @@ impl<'a> Loading<'a> {
     /// Everything up to the swap.
     async fn load(&self) -> Result<Ready> {
         let Self { restoring, manifest, target, .. } = self;
-        if self.somebody_is_first().await? {
-            return Ok(Ready::Waiting(self.restoring.app().now() + LOOK_AGAIN));
-        }
         self.check_vacant().await?;
         if let Some(until) = self.save().await? {
             return Ok(Ready::Waiting(until));
@@ -116,27 +110,6 @@ impl<'a> Loading<'a> {
         let loaded = self.restorer.load(target, &dump).await?;
         self.compare(&loaded)?;
         Ok(Ready::Loaded(loaded))
-    }
-
-    /// Whether an older restore of the same target has not ended: two that were asked for in the same moment.
-    async fn somebody_is_first(&self) -> Result<bool> {
-        let (app, mine) = (self.restoring.app(), &self.restoring.job);
-        for status in [Status::Running, Status::Queued] {
-            let filter = JobFilter {
-                database_id: Some(mine.database_id),
-                status: Some(status),
-                ..JobFilter::default()
-            };
-            let jobs = app.catalog.jobs(&filter, None, MOST_AT_ONCE).await?;
-            let older = |job: &Job| (job.created_at, job.id) < (mine.created_at, mine.id);
-            let same = |job: &Job| {
-                job.restoration().is_ok_and(|restoration| restoration.target == self.target.database_name())
-            };
-            if jobs.iter().any(|job| older(job) && same(job)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// What was not there when the restore was asked for may be there now, and nobody has saved it.

@@ -7,8 +7,8 @@ use crate::app::App;
 use crate::backup::{self, staging::Staging};
 use crate::databases;
 use crate::engine::{DumpFacts, JobLog, Meter, Refusal, Restorer, Survey, Target};
-use crate::model::{Database, DatabaseId, Job, JobId, Ownership, RestoreMode, RestoreOptions, Status, Work};
-use crate::ports::JobFilter;
+use crate::jobs;
+use crate::model::{Database, DatabaseId, Job, JobId, Ownership, RestoreMode, RestoreOptions};
 use crate::{Error, ErrorKind, Result};
 
 /// Where a restore shall go, other than where the backup came from.
@@ -157,7 +157,7 @@ async fn look(restorer: &dyn Restorer, target: &Target) -> Result<Survey> {
 async fn aim(app: &App, job: &Job, wanted: Option<&Wanted>) -> Result<(Database, String)> {
     let id = match wanted {
         Some(Wanted::Database(id)) => *id,
-        _ => job.database_id,
+        _ => job.owner()?.id,
     };
     let database = databases::get(app, id).await.map_err(|e| {
         let lost = e.kind() == ErrorKind::NotFound && wanted.is_none_or(|wanted| matches!(wanted, Wanted::Name(_)));
@@ -205,9 +205,9 @@ async fn judge(app: &App, plan: &mut Plan, dump: &DumpFacts, request: &Request) 
         let reason = "without a safety backup nothing undoes a restore in this mode".to_owned();
         refuse(reason, "let safety_backup be true", true);
     }
-    if let Some(other) = active_restore(app, plan).await? {
+    if let Some(other) = jobs::restores_of(app, plan.database.id, &plan.target).await?.first() {
         let mend = "wait until it has ended, or cancel it";
-        refuse(format!("restore {other} works on the same target"), mend, false);
+        refuse(format!("restore {} works on the same target", other.id), mend, false);
     }
     if plan.same_database
         && let Some(reason) = databases::held_back(app, &plan.database).await?
@@ -226,20 +226,6 @@ async fn judge(app: &App, plan: &mut Plan, dump: &DumpFacts, request: &Request) 
     Ok(())
 }
 
-/// A restore that has not ended and works on the same target.
-async fn active_restore(app: &App, plan: &Plan) -> Result<Option<JobId>> {
-    for status in [Status::Running, Status::Queued] {
-        let filter =
-            JobFilter { database_id: Some(plan.database.id), status: Some(status), ..JobFilter::default() };
-        for job in app.catalog.jobs(&filter, None, 1_000).await? {
-            if matches!(&job.work, Work::Restore(restoration) if restoration.target == plan.target) {
-                return Ok(Some(job.id));
-            }
-        }
-    }
-    Ok(None)
-}
-
 /// The plan in plain words.
 fn tell(plan: &mut Plan) {
     let target = &plan.target;
@@ -255,7 +241,8 @@ fn tell(plan: &mut Plan) {
         }
         (RestoreMode::Swap, true, None) => {
             steps.push(format!("load the dump beside {target} and check it"));
-            steps.push(format!("put it into {target} in one transaction"));
+            let own = plan.survey.swap_step.map(|step| format!("{step}, in {target}"));
+            steps.push(own.unwrap_or_else(|| format!("put it into {target} in one transaction")));
         }
         (RestoreMode::Swap, false, _) => {
             steps.push(format!("load the dump into a new database and call it {target}"));

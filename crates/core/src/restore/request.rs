@@ -59,7 +59,7 @@ pub async fn undo(app: &App, of: JobId, force: bool, id: JobId) -> Result<Job> {
         return Err(Error::conflict("undo a restore", message).with_mend("undo that one to have it back"));
     }
     if restoration.kept.is_some() && job.status == Status::Succeeded {
-        let database = databases::get(app, job.database_id).await?;
+        let database = databases::get(app, job.owner()?.id).await?;
         let mut options = restoration.options.clone();
         options.force = force;
         let undo = Restoration {
@@ -82,7 +82,7 @@ pub async fn undo(app: &App, of: JobId, force: bool, id: JobId) -> Result<Job> {
     })?;
     let wanted = Request {
         backup: safety,
-        target: Some(super::Wanted::Database(job.database_id)),
+        target: Some(super::Wanted::Database(job.owner()?.id)),
         mode: Some(restoration.options.mode),
         safety_backup: true,
         force,
@@ -115,7 +115,7 @@ pub async fn confirm(app: &App, of: JobId, id: JobId) -> Result<Job> {
     }
     let job = jobs::get(app, of).await?;
     let restoration = ended(&job, "confirm a restore")?;
-    let database = databases::get(app, job.database_id).await?;
+    let database = databases::get(app, job.owner()?.id).await?;
     restorer(database.settings.engine)?;
     let end = Restoration {
         action: RestoreAction::Confirm { of },

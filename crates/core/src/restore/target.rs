@@ -23,7 +23,8 @@ pub(crate) async fn manifest(app: &App, job: &Job) -> Result<(Manifest, bool)> {
         let message = format!("backup {} is {}: it has no artifact to restore", job.id, job.status.as_str());
         Error::conflict("restore a backup", message)
     })?;
-    let key = keys::manifest(job.database_uid, job.id, artifact.attempt);
+    let uid = job.owner()?.uid;
+    let key = keys::manifest(uid, job.id, artifact.attempt);
     let bytes = app.storage.get(&key, LONGEST_MANIFEST).await?;
     let damaged = |message: String| Error::new(ErrorKind::Corrupt, "read a manifest", message);
     let bytes = bytes.ok_or_else(|| {
@@ -31,7 +32,7 @@ pub(crate) async fn manifest(app: &App, job: &Job) -> Result<(Manifest, bool)> {
             .with_mend("restore another backup; somebody removed this one's manifest")
     })?;
     let (manifest, ours) = Manifest::decode(&bytes, &app.key)?;
-    if !manifest.describes(job.id, job.database_uid, backup) || manifest.artifact != *artifact {
+    if !manifest.describes(job.id, uid, backup) || manifest.artifact != *artifact {
         let message = format!("{key} describes another backup than the catalog does");
         return Err(damaged(message).with_mend("restore another backup, or look who wrote into storage"));
     }

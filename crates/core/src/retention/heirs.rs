@@ -30,7 +30,7 @@ pub(crate) async fn protect(app: &App, removed: &Job) -> Result<()> {
             return Ok(());
         }
     }
-    let database = removed.database_id;
+    let database = removed.owner()?.id;
     Err(Error::conflict("delete a backup", format!("backups of database {database} change too often"))
         .with_retryable(true))
 }
@@ -40,13 +40,13 @@ pub(crate) async fn protect(app: &App, removed: &Job) -> Result<()> {
 pub(crate) async fn protect_verified(app: &App, dethroned: &Job) -> Result<()> {
     let place = (dethroned.created_at, dethroned.id);
     for _ in 0..MOST_CONFLICTS {
-        let mut heirs = newest(app, dethroned.database_id, Outline::is_verified).await?;
+        let mut heirs = newest(app, dethroned.owner()?.id, Outline::is_verified).await?;
         heirs.retain(|heir| (heir.created_at, heir.id) < place);
         if rewrite_all(app, &heirs).await? {
             return Ok(());
         }
     }
-    let database = dethroned.database_id;
+    let database = dethroned.owner()?.id;
     Err(Error::conflict("record a verdict", format!("backups of database {database} change too often"))
         .with_retryable(true))
 }
@@ -66,9 +66,9 @@ async fn rewrite_all(app: &App, heirs: &[Job]) -> Result<bool> {
 /// as they are older than the removed one: where a newer one stays, nothing is inherited.
 async fn heirs(app: &App, removed: &Job) -> Result<Vec<Job>> {
     let Some(lost) = Outline::of(removed) else { return Ok(Vec::new()) };
-    let mut heirs = newest(app, removed.database_id, Outline::is_good).await?;
+    let mut heirs = newest(app, removed.owner()?.id, Outline::is_good).await?;
     if lost.verdict == Some(VerificationStatus::Ok) {
-        heirs.extend(newest(app, removed.database_id, Outline::is_verified).await?);
+        heirs.extend(newest(app, removed.owner()?.id, Outline::is_verified).await?);
     }
     heirs.retain(|heir| (heir.created_at, heir.id) < lost.place());
     heirs.sort_by_key(|heir| heir.id);
@@ -77,7 +77,7 @@ async fn heirs(app: &App, removed: &Job) -> Result<Vec<Job>> {
 }
 
 /// The newest such backup; where its time has not come, the newest besides whose time has.
-async fn newest(app: &App, database: DatabaseId, such: fn(&Outline) -> bool) -> Result<Vec<Job>> {
+pub(crate) async fn newest(app: &App, database: DatabaseId, such: fn(&Outline) -> bool) -> Result<Vec<Job>> {
     let now = app.now();
     let filter = JobFilter {
         database_id: Some(database),

@@ -22,8 +22,10 @@ pub use self::applying::{Applied, Fate, Outcome, apply};
 pub use self::cron::{Cron, tick};
 pub use self::plan::{Action, Decision, Frozen, LEAST_RECORD_DAYS, Plan, Policy, RECORD_DAYS, Reason, plan};
 use crate::app::App;
+use crate::jobs;
 use crate::model::{BackupKind, Database, DatabaseId, Job, JobId, Outline, Restoration, Status};
-use crate::ports::{Cursor, Event, JobFilter};
+use crate::package;
+use crate::ports::{Cursor, Event};
 use crate::{ErrorKind, Result};
 
 /// How many outlines are read at once.
@@ -46,22 +48,12 @@ pub async fn show(app: &App, database: &Database) -> Result<Plan> {
     Ok(plan(&policy, outlines, app.now()))
 }
 
-/// The backups that restores name which have not ended: those that they load and those that undo them. A
-/// backup may be restored into another database, so all restores are asked.
+/// The backups that restores name which have not ended: those that they load and those that undo them; and
+/// those that a package is being made of. A backup may be restored into another database, so all are asked.
 async fn needed(app: &App) -> Result<HashSet<JobId>> {
-    let mut needed = HashSet::new();
-    for status in [Status::Queued, Status::Running] {
-        let filter = JobFilter { status: Some(status), ..JobFilter::default() };
-        let mut after = None;
-        loop {
-            let page = app.catalog.jobs(&filter, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(Cursor::after(last));
-            needed
-                .extend(page.iter().filter_map(|job| job.restoration().ok()).flat_map(Restoration::backups));
-        }
-    }
-    Ok(needed)
+    let jobs = jobs::unended(app, None).await?;
+    let restored = jobs.iter().filter_map(|job| job.restoration().ok()).flat_map(Restoration::backups);
+    Ok(restored.chain(jobs.iter().flat_map(package::members_of)).collect())
 }
 
 /// All of a database's jobs in outline, newest first.
@@ -85,10 +77,11 @@ pub(crate) async fn after_backup(app: &App, job: &Job) -> Result<()> {
         return Ok(());
     }
     let until = app.now().checked_add(LONGEST_AFTER_BACKUP).ok();
-    match apply(app, job.database_id, until).await {
+    let database = job.owner()?.id;
+    match apply(app, database, until).await {
         // A database that is gone has no rule any more.
         Err(e) if e.kind() != ErrorKind::NotFound => {
-            let told = e.within(&format!("retention of database {}", job.database_id));
+            let told = e.within(&format!("retention of database {database}"));
             app.events.publish(Event::TickFailed(told)).await
         }
         _ => Ok(()),

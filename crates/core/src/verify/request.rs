@@ -47,8 +47,14 @@ pub async fn request(app: &App, backup: JobId, scheduled: bool, id: JobId) -> Re
 
 async fn queue(app: &App, id: JobId, backup: &Job, scheduled: bool) -> Result<Job> {
     let test = TestRestore { backup: backup.id, scheduled, verdict: None };
-    let database = (backup.database_id, backup.database_uid);
-    let job = Job::new(id, database, Work::Verify(Box::new(test)), app.now(), app.limits.attempts);
+    let database = backup.owner()?;
+    let job = Job::new(
+        id,
+        (database.id, database.uid),
+        Work::Verify(Box::new(test)),
+        app.now(),
+        app.limits.attempts,
+    );
     if !app.catalog.create_job(&job).await? {
         return jobs::get(app, id).await;
     }

@@ -313,7 +313,7 @@ impl Side {
                     status: status.map(|n| STATUSES[usize::from(n)]),
                     kind: kind.map(|n| KINDS[usize::from(n)]),
                     since: since.map(time),
-                    backups_only: false,
+                    ..JobFilter::default()
                 };
                 let after = after.map(|(at, id)| Cursor { created_at: time(at), id: job_id(id.into()) });
                 Ok(shown_jobs(self.catalog.jobs(&filter, after, limit).await?))

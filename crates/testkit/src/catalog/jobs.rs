@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use respaldo_core::model::{Job, Progress, Status};
-use respaldo_core::ports::Catalog;
+use respaldo_core::model::{DatabaseId, Job, Progress, Status};
+use respaldo_core::ports::{Catalog, JobFilter};
 use respaldo_core::{Error, ErrorKind};
 
-use super::sample::{artifact, at, job, job_id};
+use super::sample::{artifact, at, job, job_id, job_without_a_database, test_restore_of};
 use super::{Store, assert_conflict};
 
 const TTL: SignedDuration = SignedDuration::from_secs(30);
@@ -201,4 +201,29 @@ pub async fn due_jobs_come_earliest_first_and_no_more_than_asked(store: &dyn Sto
     };
     assert_eq!(due(100).await, [2, 4, 1, 3].map(job_id));
     assert_eq!(due(2).await, [2, 4].map(job_id));
+}
+
+/// A job that works on no single database is found by the filter for such, and is no database's.
+pub async fn a_job_without_a_database_is_listed_among_such(store: &dyn Store) {
+    let catalog = store.open().await;
+    let package = job_without_a_database(1, at(1));
+    for new in [&package, &job(2, 2), &test_restore_of(3, DatabaseId(1), at(3))] {
+        assert!(catalog.create_job(new).await.unwrap());
+    }
+    assert_eq!(catalog.job(package.id).await.unwrap().as_ref(), Some(&package));
+    let such = JobFilter { without_database: true, ..JobFilter::default() };
+    assert_eq!(catalog.jobs(&such, None, 9).await.unwrap(), std::slice::from_ref(&package));
+    for status in [Status::Queued, Status::Failed] {
+        let found = catalog.jobs(&JobFilter { status: Some(status), ..such.clone() }, None, 9).await.unwrap();
+        assert_eq!(found.len(), usize::from(status == package.status));
+    }
+    for database_id in [DatabaseId(0), DatabaseId(1), DatabaseId(-1)] {
+        let own = JobFilter { database_id: Some(database_id), ..JobFilter::default() };
+        let own = catalog.jobs(&own, None, 9).await.unwrap();
+        assert!(own.iter().all(|job| job.database_id() == Some(database_id)), "{database_id}");
+        let both = JobFilter { database_id: Some(database_id), ..such.clone() };
+        assert!(catalog.jobs(&both, None, 9).await.unwrap().is_empty());
+    }
+    catalog.delete_job(&package).await.unwrap();
+    assert!(catalog.jobs(&such, None, 9).await.unwrap().is_empty());
 }

@@ -76,6 +76,9 @@ pub async fn filters_combine_with_each_other_and_with_pages(store: &dyn Store) {
         } else {
             job_of(n.into(), database, kinds[nth % 3], at(i64::from(n / 5)))
         };
+        if n % 10 == 4 {
+            new.database = None;
+        }
         new.status = statuses[(nth / 3) % 4];
         assert!(catalog.create_job(&new).await.unwrap());
         assert!(model.create_job(&new).await.unwrap());
@@ -86,7 +89,10 @@ pub async fn filters_combine_with_each_other_and_with_pages(store: &dyn Store) {
             for kind in [None, Some(BackupKind::Manual), Some(BackupKind::Uploaded)] {
                 for since in [None, Some(at(4)), Some(at(1_000))] {
                     let backups_only = since == Some(at(4)) || kind.is_none() && status.is_some();
-                    let filter = JobFilter { database_id, status, kind, since, backups_only };
+                    let without_database = database_id == Some(DatabaseId(7));
+                    let database_id = database_id.filter(|_| !without_database);
+                    let filter =
+                        JobFilter { database_id, without_database, status, kind, since, backups_only };
                     let expected = walk(&model, &filter, 1_000).await;
                     for limit in [2, 50] {
                         assert_eq!(walk(&*catalog, &filter, limit).await, expected, "{filter:?}");

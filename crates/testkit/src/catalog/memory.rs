@@ -53,7 +53,8 @@ fn stale() -> Error {
 }
 
 fn matches(job: &Job, filter: &JobFilter, after: Option<Cursor>) -> bool {
-    filter.database_id.is_none_or(|id| job.database_id == id)
+    filter.database_id.is_none_or(|id| job.database_id() == Some(id))
+        && (!filter.without_database || job.database.is_none())
         && filter.status.is_none_or(|status| job.status == status)
         && filter.kind.is_none_or(|kind| job.backup().is_ok_and(|backup| backup.kind == kind))
         && (!filter.backups_only || job.backup().is_ok())
@@ -187,7 +188,8 @@ impl Catalog for MemoryCatalog {
     async fn totals(&self, database: Option<DatabaseId>) -> Result<Totals> {
         let mut totals = Totals::default();
         let state = self.state();
-        for job in state.jobs.values().filter(|job| database.is_none_or(|id| id == job.database_id)) {
+        let counts = |job: &&Job| database.is_none_or(|id| Some(id) == job.database_id());
+        for job in state.jobs.values().filter(counts) {
             sum(&mut totals, job);
         }
         Ok(totals)

@@ -71,10 +71,16 @@ pub fn job_of(id: u128, database: DatabaseId, kind: BackupKind, created_at: Time
         artifact: None,
         fingerprint: None,
         verification: None,
+        consistency: None,
         pinned: false,
     };
     let uid = DatabaseUid(Ulid::from_parts(7, database.0.unsigned_abs().into()));
     Job::dump(job_id(id), (database, uid), backup, created_at, 3)
+}
+
+/// A queued job that works on no single database.
+pub fn job_without_a_database(id: u128, created_at: Timestamp) -> Job {
+    Job { database: None, ..test_restore_of(id, DatabaseId(1), created_at) }
 }
 
 /// A queued job that is no backup.

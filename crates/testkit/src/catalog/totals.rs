@@ -44,7 +44,7 @@ pub async fn totals_equal_a_recount_after_every_change(store: &dyn Store) {
         job.told();
         job = update_both(catalog, model, &job, "ended").await;
         if n % 4 == 1 {
-            job.database_id = DatabaseId(3);
+            job.database.as_mut().unwrap().id = DatabaseId(3);
             job = update_both(catalog, model, &job, "moved").await;
         }
         if n % 2 == 0 {

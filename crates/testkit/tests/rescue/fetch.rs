@@ -165,7 +165,7 @@ fn in_volumes(place: &Place, job: &respaldo_core::model::Job, volumes: usize) {
         .chunks(cut)
         .enumerate()
         .map(|(n, chunk)| {
-            let key = keys::volume(job.database_uid, job.id, attempt, &manifest.name, n + 1);
+            let key = keys::volume(job.owner().unwrap().uid, job.id, attempt, &manifest.name, n + 1);
             let mut digester = Digester::new();
             digester.update(chunk);
             // The file may be shown under its name: a new one takes the place of this one only.

@@ -21,7 +21,7 @@ async fn a_backup_is_listed_with_what_its_manifest_tells() {
         assert_eq!(lines.len(), 2);
         for (line, job) in lines.iter().zip(&jobs) {
             let backup = job.backup().unwrap();
-            assert_eq!((line.id, line.database_uid, line.whole), (job.id, job.database_uid, true));
+            assert_eq!((line.id, line.database_uid, line.whole), (job.id, job.owner().unwrap().uid, true));
             assert_eq!((&line.reason, line.notes.len()), (&None, 0));
             assert_eq!(line.name.as_deref(), backup.name.as_deref());
             assert_eq!((line.kind, line.created_at), (Some(backup.kind), Some(job.created_at)));

@@ -116,7 +116,7 @@ impl Place {
 
 fn manifest_key(job: &Job) -> String {
     let attempt = job.backup().unwrap().artifact.as_ref().unwrap().attempt;
-    keys::manifest(job.database_uid, job.id, attempt)
+    keys::manifest(job.owner().unwrap().uid, job.id, attempt)
 }
 
 fn volume_key(job: &Job) -> String {
@@ -150,9 +150,10 @@ fn second_attempt(place: &Place, job: &Job) -> u32 {
     let attempt = manifest.artifact.attempt + 1;
     let stored = place.read(&volume_key(job));
     manifest.artifact.attempt = attempt;
-    manifest.artifact.volumes[0].key = keys::volume(job.database_uid, job.id, attempt, &manifest.name, 1);
+    manifest.artifact.volumes[0].key =
+        keys::volume(job.owner().unwrap().uid, job.id, attempt, &manifest.name, 1);
     place.put(&manifest.artifact.volumes[0].key, stored);
-    place.put(&keys::manifest(job.database_uid, job.id, attempt), manifest.encode(key).unwrap());
+    place.put(&keys::manifest(job.owner().unwrap().uid, job.id, attempt), manifest.encode(key).unwrap());
     attempt
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use respaldo_core::databases::{self, Login, Registration};
-use respaldo_core::model::{Database, DatabaseId, Job, Status};
+use respaldo_core::databases::{self, Definition, Login, Registration};
+use respaldo_core::model::{Credentials, Database, DatabaseId, Job, Status};
 use respaldo_core::ports::{Catalog, ExposeSecret as _, SecretString};
 use respaldo_core::rescue::Rescue;
 use respaldo_core::rescue::rebuild::{CredentialsFate, Rebuild, Rebuilt, Summary, Told};
@@ -143,7 +143,7 @@ async fn a_rebuilt_installation_repeats_and_removes_nothing_and_keeps_its_promis
     place.test.clock.advance(SignedDuration::from_hours(1));
     assert_eq!(tick(&place.test.app).await.unwrap().due, 1);
     let queued = place.test.jobs().await.into_iter().find(|job| job.status == Status::Queued).unwrap();
-    assert_eq!(queued.database_id, databases[0].id);
+    assert_eq!(queued.database_id(), Some(databases[0].id));
     place.test.run_to_end(queued.id).await;
     place.test.assert_promises().await;
 }
@@ -241,13 +241,37 @@ async fn a_database_without_its_definition_comes_back_disabled_for_its_backups_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_definition_that_somebody_changed_in_storage_sends_no_password_anywhere() {
+    let mut place = Place::on_disk();
+    let databases = installation(&place).await;
+    let sealed = |database: &&Database| matches!(database.credentials, Credentials::Sealed { .. });
+    let changed = databases.iter().find(sealed).unwrap();
+    let key = keys::definition(changed.uid);
+    let mut text: Value = serde_json::from_slice(&place.read(&key)).unwrap();
+    text["settings"]["host"] = json!("elsewhere.example");
+    // The signature stays the last member.
+    let signature = text.as_object_mut().unwrap().remove("hmac_sha256").unwrap();
+    let unsigned = serde_json::to_string_pretty(&text).unwrap();
+    let open = unsigned.trim_end().strip_suffix("\n}").unwrap();
+    place.put(&key, format!("{open},\n  \"hmac_sha256\": {signature}\n}}\n").into_bytes());
+    let (summary, heard) = lose_and_rebuild(&mut place).await;
+    let told = heard.databases.iter().find(|told| told.database.uid == changed.uid).unwrap();
+    assert_eq!(told.credentials, CredentialsFate::Needed);
+    assert_eq!(told.database.credentials, Credentials::None);
+    assert!(!told.database.settings.enabled && told.notes[0].contains("another master key"), "{told:?}");
+    assert_eq!(summary.credentials_needed, 1);
+    let kept = heard.databases.iter().filter(|told| told.database.settings.enabled).count();
+    assert_eq!(kept, databases.iter().filter(|old| old.settings.enabled && old.uid != changed.uid).count());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_databases_of_one_number_both_come_back_and_the_older_keeps_it() {
     let mut place = Place::on_disk();
     let databases = installation(&place).await;
     let key = keys::definition(databases[2].uid);
-    let mut definition: Value = serde_json::from_slice(&place.read(&key)).unwrap();
-    definition["id"] = json!(databases[1].id.0);
-    place.put(&key, serde_json::to_vec(&definition).unwrap());
+    let (mut definition, _) = Definition::decode(&place.read(&key), &place.test.app.key).unwrap();
+    definition.id = databases[1].id;
+    place.put(&key, definition.encode(&place.test.app.key).unwrap());
     let (_, heard) = lose_and_rebuild(&mut place).await;
     let number = |uid| heard.databases.iter().find(|told| told.database.uid == uid).unwrap();
     let (older, newer) = (number(databases[1].uid), number(databases[2].uid));
@@ -257,8 +281,9 @@ async fn two_databases_of_one_number_both_come_back_and_the_older_keeps_it() {
         "{:?}",
         newer.notes
     );
-    let job = place.test.jobs().await.into_iter().find(|job| job.database_uid == databases[2].uid).unwrap();
-    assert_eq!(job.database_id, newer.database.id);
+    let job =
+        place.test.jobs().await.into_iter().find(|job| job.owner().unwrap().uid == databases[2].uid).unwrap();
+    assert_eq!(job.database_id(), Some(newer.database.id));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -188,7 +188,7 @@ async fn survives_its_server(mode: RestoreMode) {
     shop.assert_keeps(&ended);
     undone(test, &ended).await;
     shop.assert_damaged("undone");
-    assert_eq!(ended.database_id, shop.database.id);
+    assert_eq!(ended.database_id(), Some(shop.database.id));
     test.assert_promises().await;
 }
 

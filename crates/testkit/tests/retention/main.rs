@@ -41,7 +41,7 @@ async fn next_slot(test: &TestApp, database: &Database) -> Job {
     test.clock.advance(wait + SignedDuration::from_secs(1));
     tick(&test.app).await.unwrap();
     let jobs = test.jobs().await;
-    let waits = |job: &&Job| job.database_id == database.id && job.status == Status::Queued;
+    let waits = |job: &&Job| job.database_id() == Some(database.id) && job.status == Status::Queued;
     let queued = jobs.iter().find(waits).expect("a slot is due").id;
     test.run_to_end(queued).await
 }
@@ -65,7 +65,7 @@ async fn all_but_one_to_remove(test: &TestApp, backups: usize) -> (Database, Vec
 /// The succeeded backups of a database, oldest first.
 async fn good(test: &TestApp, database: &Database) -> Vec<Job> {
     let mut jobs = test.jobs().await;
-    jobs.retain(|job| job.database_id == database.id && job.status == Status::Succeeded);
+    jobs.retain(|job| job.database_id() == Some(database.id) && job.status == Status::Succeeded);
     jobs.reverse();
     jobs
 }

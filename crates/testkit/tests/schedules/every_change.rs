@@ -34,7 +34,7 @@ async fn play(name: &str, change: Change, nth: usize) {
     let local = LocalTime::of(&TimeZone::get(name).unwrap(), begin, end);
     let jobs = test.jobs().await;
     for (cron, database) in crons.iter().zip(&databases) {
-        let own = jobs.iter().filter(|job| job.database_id == database.id).cloned().collect();
+        let own = jobs.iter().filter(|job| job.database_id() == Some(database.id)).cloned().collect();
         let found: BTreeSet<Timestamp> = outcomes(own).into_keys().collect();
         let expected: BTreeSet<Timestamp> = Crontab::read(cron).slots(&local).into_iter().collect();
         assert_eq!(found, expected, "{cron} in {name} around {}", change.0);

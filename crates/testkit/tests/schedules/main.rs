@@ -90,7 +90,7 @@ fn outcomes(jobs: Vec<Job>) -> BTreeMap<Timestamp, Job> {
     let mut slots = BTreeMap::new();
     for job in jobs {
         let slot = job.backup().unwrap().slot.expect("a scheduled backup has a slot");
-        assert_eq!(job.id, JobId::for_slot(job.database_uid, slot));
+        assert_eq!(job.id, JobId::for_slot(job.owner().unwrap().uid, slot));
         if let Some(other) = slots.insert(slot, job) {
             panic!("two outcomes of {slot}: {other:?}");
         }

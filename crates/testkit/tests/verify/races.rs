@@ -60,7 +60,7 @@ async fn the_verified_backup_that_inherits_the_place_is_never_removed() {
         let test = before.copy();
         let (app, stopped) = test.another_process();
         stopped.freeze_at(n);
-        let id = made[0].database_id;
+        let id = made[0].owner().unwrap().id;
         let run = tokio::spawn(async move { retention::apply(&app, id, None).await });
         while stopped.frozen() == 0 && !run.is_finished() {
             tokio::time::sleep(Duration::from_millis(1)).await;

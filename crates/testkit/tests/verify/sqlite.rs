@@ -102,7 +102,7 @@ async fn a_job_without_room_in_staging_fails_with_the_mend_and_leaves_the_verdic
     let mut record = test.job(backup.id).await;
     let artifact = record.backup_mut().unwrap().artifact.as_mut().unwrap();
     artifact.raw_bytes = 1 << 60;
-    let key = respaldo_core::keys::manifest(backup.database_uid, backup.id, artifact.attempt);
+    let key = respaldo_core::keys::manifest(backup.owner().unwrap().uid, backup.id, artifact.attempt);
     let path = test.backups().join(key);
     let (mut manifest, _) =
         respaldo_core::model::Manifest::decode(&std::fs::read(&path).unwrap(), &test.app.key).unwrap();

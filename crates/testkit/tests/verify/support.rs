@@ -78,7 +78,7 @@ pub(crate) async fn replace_dump(test: &TestApp, backup: &Job, raw: &[u8]) {
     artifact.raw_bytes = sealed.raw_bytes;
     artifact.md5 = sealed.stored.md5_hex();
     artifact.sha256 = sealed.stored.sha256_hex();
-    let key = test.backups().join(keys::manifest(backup.database_uid, backup.id, artifact.attempt));
+    let key = test.backups().join(keys::manifest(backup.owner().unwrap().uid, backup.id, artifact.attempt));
     let (mut manifest, ours) = Manifest::decode(&fs::read(&key).unwrap(), &test.app.key).unwrap();
     assert!(ours);
     manifest.artifact = artifact.clone();

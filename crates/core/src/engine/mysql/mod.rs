@@ -40,7 +40,7 @@ use super::source::Source;
 use super::wording::{grouped, one_line};
 use super::{DumpFacts, Engine, Probe, Restorer};
 use crate::limits::Limits;
-use crate::model::{DumpFormat, EngineKind, Settings};
+use crate::model::{Consistency, DumpFormat, EngineKind, Settings};
 use crate::{Error, Result};
 
 const OPTIONS: [&str; 12] = [
@@ -118,7 +118,9 @@ impl Engine for Mysql {
         let observed =
             process::stream(child, Box::new(observer), sink, |ended| explain::ended(&name, &ended)).await?;
         tell_longest(source, &server, longest.load(Ordering::Relaxed));
-        Ok(observed)
+        let whole = server.unsafe_tables.is_empty();
+        let consistency = Some(if whole { Consistency::Snapshot } else { Consistency::PerCollection });
+        Ok(Observed { consistency, ..observed })
     }
 
     fn restorer(&self) -> Option<&dyn Restorer> {

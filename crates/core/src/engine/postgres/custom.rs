@@ -300,6 +300,7 @@ impl Observer for CustomObserver {
                 fingerprint: self.tables,
                 server_version: self.contents.server_version,
                 tool_version: self.contents.tool_version,
+                consistency: None,
             }),
         }
     }

@@ -38,7 +38,7 @@ use super::source::Source;
 use super::toolbox::{Tool, Toolbox};
 use super::{Engine, Probe, Restorer};
 use crate::limits::Limits;
-use crate::model::{DumpFormat, Settings};
+use crate::model::{Consistency, DumpFormat, Settings};
 use crate::{Error, ErrorKind, Result};
 
 /// The modes that libpq knows.
@@ -88,7 +88,9 @@ impl Engine for Postgres {
         };
         let child = invocation.start(source.login.redactor(), Some(source.log.clone()))?;
         let observer = self.observer(source.settings.format);
-        process::stream(child, observer, sink, |ended| explain::ended("pg_dump", &ended)).await
+        let observed =
+            process::stream(child, observer, sink, |ended| explain::ended("pg_dump", &ended)).await?;
+        Ok(Observed { consistency: Some(Consistency::Snapshot), ..observed })
     }
 
     fn restorer(&self) -> Option<&dyn Restorer> {

@@ -24,7 +24,7 @@ use super::source::Source;
 use super::{Engine, Probe, Restorer};
 use crate::fingerprint::{Fingerprint, TableFingerprint};
 use crate::limits::Limits;
-use crate::model::{DumpFormat, Settings};
+use crate::model::{Consistency, DumpFormat, Settings};
 use crate::{Error, ErrorKind, Result};
 
 /// How long a lock is waited for.
@@ -84,6 +84,7 @@ impl Engine for Sqlite {
             fingerprint,
             server_version: Some(rusqlite::version().to_owned()),
             tool_version: Some(rusqlite::version().to_owned()),
+            consistency: Some(Consistency::Snapshot),
         })
     }
 

@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::super::Rescue;
+use super::super::{Defined, Rescue, Signature};
 use super::{CredentialsFate, Rebuild};
 use crate::backup::in_clear;
-use crate::databases::{self, Definition};
+use crate::databases;
 use crate::model::{
     Backup, BackupKind, Credentials, Database, DatabaseId, DatabaseUid, History, Job, Manifest, Progress,
-    Runner, Settings, Status, VerifyPolicy,
+    Settings, Status,
 };
 use crate::schedule::Timing;
 
@@ -26,24 +26,33 @@ pub(super) struct Draft {
 
 impl Draft {
     /// The database that a definition tells of.
-    pub(super) fn of_definition(
-        rescue: &Rescue,
-        definition: Definition,
-        id: DatabaseId,
-        how: Rebuild,
-    ) -> Self {
+    pub(super) fn of_definition(rescue: &Rescue, defined: Defined, id: DatabaseId, how: Rebuild) -> Self {
+        let Defined { definition, signature } = defined;
         let mut notes = Vec::new();
         if id != definition.id {
             notes.push(format!("its number was {}, which an older database has", definition.id));
         }
-        let (credentials, fate, note) = credentials(rescue, definition.uid, definition.credentials, how);
+        let foreign = signature == Signature::Foreign && !how.without_key;
+        let (credentials, fate, note) = match definition.credentials {
+            Credentials::None => (Credentials::None, CredentialsFate::Kept, None),
+            _ if foreign => (Credentials::None, CredentialsFate::Needed, None),
+            stored => credentials(rescue, definition.uid, stored, how),
+        };
         notes.extend(note);
         let mut database = record(id, definition.uid, definition.config_id, definition.settings, how.now);
         database.credentials = credentials;
         database.created_at = definition.created_at.unwrap_or(database.created_at).min(how.now);
+        if foreign {
+            notes.push(
+                "disabled, because its definition was signed under another master key, or changed since: look at \
+                 its settings, enter its credentials and enable it"
+                    .to_owned(),
+            );
+            database.settings.enabled = false;
+        }
         match Timing::of(database.uid, &database.settings) {
             Ok(timing) => database.set_due(timing.map(|timing| timing.after(how.now))),
-            // A definition is not signed: whoever can write into storage can have changed it.
+            // Without the key, or by a later version's rules.
             Err(e) => {
                 notes.push(format!("disabled, because its schedule cannot be read: {}", e.message()));
                 database.settings.enabled = false;
@@ -56,24 +65,11 @@ impl Draft {
     pub(super) fn of_manifest(manifest: &Manifest, id: DatabaseId, how: Rebuild) -> Self {
         let name = manifest.config_id.clone().unwrap_or_else(|| manifest.database_name.clone());
         let settings = Settings {
-            name,
-            engine: manifest.engine,
-            host: None,
-            port: None,
-            database_name: manifest.database_name.clone(),
-            schedule: None,
-            timezone: None,
-            jitter_seconds: 0,
-            retention_days: None,
-            max_backups: None,
             compression: manifest.compression,
             format: manifest.dump_format,
             encryption: manifest.encryption.clone(),
             enabled: false,
-            package: false,
-            verify: VerifyPolicy::default(),
-            runner: Runner::default(),
-            tls: None,
+            ..Settings::bare(name, manifest.engine, manifest.database_name.clone())
         };
         let config_id = manifest.config_id.clone();
         let mut database = record(id, manifest.database_uid, config_id, settings, how.now);
@@ -150,6 +146,7 @@ pub(super) fn job(database: &Database, manifest: Manifest, last_attempt: u32, mo
         encryption: manifest.encryption,
         name: Some(manifest.name),
         artifact: Some(artifact),
+        consistency: manifest.consistency,
         fingerprint: in_clear(manifest.content),
         verification: None,
         // Whether its restore was confirmed only the catalog knew.

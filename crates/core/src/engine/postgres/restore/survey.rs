@@ -143,6 +143,7 @@ pub(super) async fn survey(target: &Target) -> Result<Survey> {
         in_place_is_atomic: true,
         warnings: warnings(target, &facts),
         refusals,
+        swap_step: None,
     })
 }
 

@@ -1,0 +1,102 @@
+//! Building indexes as a dump describes them.
+//!
+//! The fields of an index go to the server as they were told, but for two: its version, so that the server makes
+//! the newest, and the namespace that old servers told with it. Options that the server does not know any more are
+//! ignored by it, on request. (`mongorestore` does the same.)
+
+use bson::raw::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
+use bson::rawdoc;
+
+use super::create::{copy, unreadable};
+use crate::Result;
+use crate::engine::mongodb::archive::Metadata;
+use crate::engine::mongodb::connect::Session;
+use crate::engine::wording::one_line;
+
+const NOT_TAKEN: [&str; 2] = ["v", "ns"];
+
+/// Builds all indexes of a collection but that of `_id`, which is there.
+pub(super) async fn build(session: &Session<'_>, collection: &str, metadata: &Metadata) -> Result<()> {
+    let wanted = wanted(metadata)?;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut indexes = RawArrayBuf::new();
+    wanted.iter().for_each(|index| indexes.push(index.clone()));
+    let mut command = RawDocumentBuf::new();
+    command.append(cstr!("createIndexes"), collection);
+    command.append(cstr!("indexes"), indexes);
+    command.append(cstr!("ignoreUnknownIndexOptions"), true);
+    let operation = format!("build the indexes of {}", one_line(collection));
+    session.run_raw(&operation, command).await.map(drop)
+}
+
+fn wanted(metadata: &Metadata) -> Result<Vec<RawDocumentBuf>> {
+    let collated = metadata
+        .options
+        .get_document("collation")
+        .is_ok_and(|collation| collation.get_str("locale").is_ok_and(|locale| locale != "simple"));
+    let mut wanted = Vec::new();
+    for index in metadata.indexes.iter().filter(|index| !is_made_with_collection(index)) {
+        let mut spec = RawDocumentBuf::new();
+        copy(index, &mut spec, |key| !NOT_TAKEN.contains(&key))?;
+        let own = index.get("collation").map_err(|e| unreadable(&e))?.is_some();
+        if collated && !own {
+            // Without the word it would take the collection's.
+            spec.append(cstr!("collation"), rawdoc! { "locale": "simple" });
+        }
+        wanted.push(spec);
+    }
+    Ok(wanted)
+}
+
+/// The index of `_id`, also where the collection is clustered by it.
+fn is_made_with_collection(index: &RawDocument) -> bool {
+    let clustered = matches!(index.get("clustered"), Ok(Some(RawBsonRef::Boolean(true))));
+    let key = index.get_document("key").ok();
+    let mut fields = key.into_iter().flat_map(|key| key.iter().flatten());
+    let by_id = fields.next().is_some_and(|(key, value)| {
+        key.as_str() == "_id" && matches!(value, RawBsonRef::Int32(1) | RawBsonRef::Int64(1)) || {
+            key.as_str() == "_id"
+                && matches!(value, RawBsonRef::Double(one) if one.to_bits() == 1.0_f64.to_bits())
+        }
+    });
+    clustered || by_id && fields.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn specs(options: RawDocumentBuf, indexes: Vec<RawDocumentBuf>) -> Vec<RawDocumentBuf> {
+        wanted(&Metadata { options, indexes, ..Metadata::new() }).unwrap()
+    }
+
+    #[test]
+    fn the_index_of_id_is_left_to_the_server_and_others_keep_their_fields_in_order() {
+        let indexes = vec![
+            rawdoc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" },
+            rawdoc! { "v": 1, "key": { "b": -1, "a": 1.0 }, "name": "x", "ns": "d.c", "background": true },
+            rawdoc! { "v": 2, "key": { "_id": "hashed" }, "name": "_id_hashed" },
+            rawdoc! { "v": 2, "key": { "_id": 1 }, "name": "c", "unique": true, "clustered": true },
+        ];
+        let expected = [
+            rawdoc! { "key": { "b": -1, "a": 1.0 }, "name": "x", "background": true },
+            rawdoc! { "key": { "_id": "hashed" }, "name": "_id_hashed" },
+        ];
+        assert_eq!(specs(RawDocumentBuf::new(), indexes), expected);
+    }
+
+    #[test]
+    fn an_index_without_collation_keeps_none_in_a_collection_that_has_one() {
+        let indexes = vec![
+            rawdoc! { "key": { "a": 1 }, "name": "a" },
+            rawdoc! { "key": { "b": 1 }, "name": "b", "collation": { "locale": "es" } },
+        ];
+        let expected = [
+            rawdoc! { "key": { "a": 1 }, "name": "a", "collation": { "locale": "simple" } },
+            indexes[1].clone(),
+        ];
+        assert_eq!(specs(rawdoc! { "collation": { "locale": "es" } }, indexes), expected);
+    }
+}

@@ -1,0 +1,181 @@
+//! What of a dump goes where.
+
+use std::collections::BTreeSet;
+
+use super::{aside, prefix};
+use crate::engine::Target;
+use crate::engine::mongodb::archive::{Declared, Header, Kind};
+use crate::engine::mongodb::server::{self, Server};
+use crate::engine::wording::one_line;
+use crate::model::{Ownership, RestoreMode};
+use crate::{Error, ErrorKind, Result};
+
+const OPERATION: &str = "load the dump";
+/// The server's limit in bytes for `database.collection`.
+const LONGEST_NAMESPACE: usize = 255;
+
+/// What becomes of one namespace of a dump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is loaded.
+    Load,
+    /// Users or roles, to be merged with those that are there.
+    Access,
+    /// It is left out.
+    Skip,
+}
+
+/// A namespace of a dump, and where it goes.
+pub(super) struct Place<'d> {
+    pub(super) declared: &'d Declared,
+    pub(super) fate: Fate,
+    /// The collection's name while it is loaded.
+    pub(super) name: String,
+    /// Where documents are inserted.
+    pub(super) into: String,
+    /// Whether they are a time series' buckets that are inserted under its own name.
+    pub(super) raw_data: bool,
+}
+
+impl Place<'_> {
+    /// Its own name.
+    pub(super) fn collection(&self) -> &str {
+        self.declared.namespace().collection()
+    }
+
+    pub(super) fn is_loaded(&self) -> bool {
+        self.fate == Fate::Load
+    }
+}
+
+/// Decides for all namespaces, or says what in the dump stands in the way. Nothing was changed so far.
+pub(super) fn places<'d>(
+    target: &Target,
+    server: &Server,
+    header: &Header,
+    declared: &'d [Declared],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Place<'d>>> {
+    one_database(declared)?;
+    let mut places = Vec::with_capacity(declared.len());
+    for declared in declared {
+        places.push(place(target, server, header, declared)?);
+    }
+    all_there(target, &places)?;
+    refuse_time_series(target, &places)?;
+    tell(&places, warnings);
+    Ok(places)
+}
+
+fn place<'d>(target: &Target, server: &Server, header: &Header, declared: &'d Declared) -> Result<Place<'d>> {
+    let collection = declared.namespace().collection();
+    let name = match target.options.mode {
+        RestoreMode::Swap => aside(target, collection),
+        RestoreMode::InPlace => collection.to_owned(),
+    };
+    let raw_data = declared.kind() == Kind::TimeSeries && server.has_raw_data();
+    let buckets = declared.kind() == Kind::TimeSeries && !raw_data;
+    if buckets && header.data_namespace(declared)? == *declared.namespace() {
+        let message = "a time series of MongoDB 8.3 or newer does not go into an older server";
+        return Err(Error::conflict(OPERATION, message).with_mend("restore into a server of that version"));
+    }
+    let into = if buckets { format!("system.buckets.{name}") } else { name.clone() };
+    let fate = fate(target, declared);
+    let length = target.database_name().len() + 1 + into.len();
+    if fate == Fate::Load && length > LONGEST_NAMESPACE {
+        let message = format!("{} is too long a name to be loaded beside the target", one_line(collection));
+        return Err(Error::conflict(OPERATION, message).with_mend("restore with mode in_place"));
+    }
+    Ok(Place { declared, fate, name, into, raw_data })
+}
+
+fn fate(target: &Target, declared: &Declared) -> Fate {
+    let (namespace, collection) = (declared.namespace(), declared.namespace().collection());
+    let options = &target.options;
+    let whole = options.tables.is_empty();
+    if namespace.is_oplog() {
+        return Fate::Skip;
+    }
+    if namespace.is_access() {
+        let wanted = target.at.settings.users_and_roles && options.ownership == Ownership::Keep && whole;
+        let same = namespace.database() == target.database_name();
+        let ours = target.dump.trusted && !target.scratch && options.mode == RestoreMode::InPlace;
+        let version = collection.ends_with("system.version");
+        return if wanted && same && ours && !version { Fate::Access } else { Fate::Skip };
+    }
+    let functions = collection == "system.js";
+    let systems = server::is_systems(collection) || server::is_restores(collection);
+    if systems || functions && (!target.dump.trusted || options.mode == RestoreMode::Swap) {
+        return Fate::Skip;
+    }
+    let chosen = whole || options.tables.iter().any(|table| table == collection);
+    if chosen { Fate::Load } else { Fate::Skip }
+}
+
+/// A dump of several databases has no one place.
+fn one_database(declared: &[Declared]) -> Result<()> {
+    let own = |declared: &&Declared| !declared.namespace().is_oplog() && !declared.namespace().is_access();
+    let names: BTreeSet<&str> = declared.iter().filter(own).map(|d| d.namespace().database()).collect();
+    if names.len() < 2 {
+        return Ok(());
+    }
+    let some: Vec<String> = names.iter().take(5).map(|name| one_line(name)).collect();
+    let message =
+        format!("the dump holds {} databases ({}), and one is restored", names.len(), some.join(", "));
+    Err(Error::conflict(OPERATION, message)
+        .with_mend("dump each by itself, or restore it by mongorestore --archive with --nsInclude"))
+}
+
+fn all_there(target: &Target, places: &[Place<'_>]) -> Result<()> {
+    let there =
+        |table: &&String| places.iter().any(|place| place.is_loaded() && place.collection() == *table);
+    let missing: Vec<String> =
+        target.options.tables.iter().filter(|table| !there(table)).map(|table| one_line(table)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the dump has no such collections: {}", missing.join(", "));
+    Err(Error::new(ErrorKind::Conflict, OPERATION, message)
+        .with_field("tables")
+        .with_mend("name collections as the backup's fingerprint does"))
+}
+
+fn refuse_time_series(target: &Target, places: &[Place<'_>]) -> Result<()> {
+    let series = |place: &&Place<'_>| place.is_loaded() && place.declared.kind() == Kind::TimeSeries;
+    match places.iter().find(series).filter(|_| target.options.mode == RestoreMode::Swap) {
+        None => Ok(()),
+        Some(place) => {
+            let name = one_line(place.collection());
+            let message = format!("{name} is a time series, which cannot be renamed; nothing was changed");
+            Err(Error::conflict(OPERATION, message).with_mend("restore with mode in_place"))
+        }
+    }
+}
+
+fn tell(places: &[Place<'_>], warnings: &mut Vec<String>) {
+    let skips = |what: fn(&Declared) -> bool| {
+        places.iter().any(|place| place.fate == Fate::Skip && what(place.declared))
+    };
+    if skips(|declared| declared.namespace().is_access()) {
+        warnings.push(
+            "users and roles of the dump are left out: they are restored in mode in_place, into the database that \
+             they were dumped of, where it has users_and_roles"
+                .to_owned(),
+        );
+    }
+    if skips(|declared| declared.namespace().is_oplog()) {
+        warnings.push("the oplog of the dump is left out: what it would replay is not restored".to_owned());
+    }
+    if skips(|declared| declared.namespace().collection() == "system.js") {
+        warnings.push(
+            "stored functions (system.js) are left out: they are restored in mode in_place from dumps of this \
+             installation"
+                .to_owned(),
+        );
+    }
+}
+
+/// The name of the collection that marks what was loaded aside.
+pub(super) fn mark(target: &Target) -> String {
+    prefix(target)
+}

@@ -1,0 +1,148 @@
+//! Exchanging collections by renaming.
+//!
+//! # Why within one database
+//! Between databases `renameCollection` copies every document and every index, for as long as that takes; within
+//! one it is a change of the catalog, atomic for the collection. So a dump is loaded beside the target's
+//! collections, under names of its own. `dropTarget` takes what was there away in the same step: nobody meets a
+//! moment without the collection, in which a write would make an empty one. That is why nothing is kept.
+//!
+//! # What has been done
+//! A collection called like all that was loaded aside, the *mark*, lists it. It is made last by the load and
+//! dropped last by the swap: while it is there, what of its list is still aside was not exchanged yet.
+
+use std::collections::BTreeSet;
+
+use bson::doc;
+use bson::raw::RawDocument;
+
+use super::places::mark;
+use super::{aside, create, drop_one};
+use crate::engine::mongodb::archive::Kind;
+use crate::engine::mongodb::connect::Session;
+use crate::engine::mongodb::server::{self, Listed};
+use crate::engine::wording::one_line;
+use crate::engine::{Target, WasSwapped};
+use crate::{Error, Result};
+
+const OPERATION: &str = "exchange the collections";
+
+/// What was loaded aside.
+struct Loaded {
+    /// Collections by their own names.
+    collections: BTreeSet<String>,
+    views: BTreeSet<String>,
+}
+
+/// Whether the exchange was made. One that stopped half-way is finished: its list is whole.
+pub(super) async fn was_taken(session: &Session<'_>, target: &Target) -> Result<WasSwapped> {
+    let there = server::list(session).await?;
+    if !there.iter().any(|listed| listed.name == mark(target)) {
+        return Ok(WasSwapped::Yes);
+    }
+    let Some(loaded) = read_mark(session, target).await? else { return Ok(WasSwapped::No) };
+    let waiting = |name: &&String| there.iter().any(|listed| listed.name == aside(target, name));
+    let begun = loaded.collections.iter().filter(waiting).count() < loaded.collections.len();
+    if !begun {
+        return Ok(WasSwapped::No);
+    }
+    match swap(session, target).await {
+        Ok(()) => Ok(WasSwapped::Yes),
+        Err(e) if e.is_retryable() => Err(e),
+        Err(_) => Ok(WasSwapped::Unknown),
+    }
+}
+
+/// Puts what is aside into the target's place.
+pub(super) async fn swap(session: &Session<'_>, target: &Target) -> Result<()> {
+    let there = server::list(session).await?;
+    if !there.iter().any(|listed| listed.name == mark(target)) {
+        return Ok(());
+    }
+    let loaded = read_mark(session, target).await?;
+    let loaded = loaded.ok_or_else(|| Error::internal(OPERATION, "what was loaded aside is not whole"))?;
+    let mut exchanged = 0;
+    for name in &loaded.collections {
+        exchange(session, target, &there, name).await.map_err(|e| half(e, exchanged, &loaded))?;
+        exchanged += 1;
+    }
+    if target.options.tables.is_empty() {
+        drop_others(session, &there, &loaded).await.map_err(|e| half(e, exchanged, &loaded))?;
+    }
+    for name in &loaded.views {
+        view(session, target, &there, name).await.map_err(|e| half(e, exchanged, &loaded))?;
+    }
+    drop_one(session, &mark(target)).await
+}
+
+/// One that is not aside any more was exchanged by an earlier try.
+async fn exchange(session: &Session<'_>, target: &Target, there: &[Listed], name: &str) -> Result<()> {
+    let from = aside(target, name);
+    if !there.iter().any(|listed| listed.name == from) {
+        return Ok(());
+    }
+    // Only a collection gives way to one.
+    if there.iter().any(|listed| listed.name == name && listed.kind != Kind::Collection) {
+        drop_one(session, name).await?;
+    }
+    let database = target.database_name();
+    let command = doc! {
+        "renameCollection": format!("{database}.{from}"),
+        "to": format!("{database}.{name}"),
+        "dropTarget": true,
+    };
+    session.admin(&format!("{OPERATION}: {}", one_line(name)), command).await.map(drop)
+}
+
+/// What the target held and the dump does not.
+async fn drop_others(session: &Session<'_>, there: &[Listed], loaded: &Loaded) -> Result<()> {
+    for listed in there {
+        let name = &listed.name;
+        let kept = loaded.collections.contains(name) || loaded.views.contains(name);
+        if !kept && !server::is_systems(name) && !server::is_restores(name) && name != "system.js" {
+            drop_one(session, name).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A view cannot be renamed: it is made anew, as the one aside is described.
+async fn view(session: &Session<'_>, target: &Target, there: &[Listed], name: &str) -> Result<()> {
+    let from = aside(target, name);
+    let Some(listed) = there.iter().find(|listed| listed.name == from) else { return Ok(()) };
+    drop_one(session, name).await?;
+    create::collection(session, name, &listed.options).await?;
+    drop_one(session, &from).await
+}
+
+/// The mark's list; none where it is not whole.
+async fn read_mark(session: &Session<'_>, target: &Target) -> Result<Option<Loaded>> {
+    let listed = session.all(OPERATION, doc! { "find": mark(target) }).await?;
+    let mut loaded = Loaded { collections: BTreeSet::new(), views: BTreeSet::new() };
+    let mut count = None;
+    for entry in &listed {
+        let entry: &RawDocument = entry;
+        match (entry.get_str("_id"), entry.get_bool("view")) {
+            (Ok(name), Ok(true)) => loaded.views.insert(name.to_owned()),
+            (Ok(name), Ok(false)) => loaded.collections.insert(name.to_owned()),
+            _ => {
+                count = entry.get_i64("count").ok();
+                true
+            }
+        };
+    }
+    let found = loaded.collections.len() + loaded.views.len();
+    Ok((count == i64::try_from(found).ok()).then_some(loaded))
+}
+
+/// An error in the middle says how far it came.
+fn half(error: Error, exchanged: usize, loaded: &Loaded) -> Error {
+    if exchanged == 0 {
+        return error;
+    }
+    let all = loaded.collections.len();
+    let first = error.mend().map(|mend| format!("{mend}; ")).unwrap_or_default();
+    error.with_mend(format!(
+        "{first}{exchanged} of {all} collections were exchanged: restore again, or undo, which restores the safety \
+         backup"
+    ))
+}
