@@ -137,7 +137,7 @@ async fn what_is_wrong_with_a_field_names_it_and_what_is_allowed() {
         (&["databases", "add", "--name", "x"], "engine"),
         (&["databases", "edit", "shop"], "nothing is to be changed"),
         (&["databases", "edit", "shop", "schedule=61 * * * *"], "schedule"),
-        (&["databases", "edit", "shop", "retention_days=soon"], "a whole number, or null"),
+        (&["databases", "edit", "shop", "retention_days=soon"], "retention_days"),
         (&["databases", "edit", "shop", "colour=red"], "the fields are "),
         (&["databases", "edit", "shop", "max_backups=1", "max_backups=2"], "given twice"),
     ] {
