@@ -1,14 +1,14 @@
-//! Following a job on a server until it has ended.
+//! Following jobs on a server until they have ended.
 
-use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use respaldo_core::{Error, ErrorKind, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::client::{Client, text};
+use crate::client::Client;
+use crate::exit::Exit;
+use crate::failure::{Answer, Failure};
+use crate::show::{Bar, Show, cells, count, note, size, text};
 
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 const RAREST_LOOK: Duration = Duration::from_secs(1);
@@ -16,117 +16,179 @@ const RAREST_LOOK: Duration = Duration::from_secs(1);
 const LONGEST_ABSENCE: Duration = Duration::from_mins(1);
 const LINES_AT_ONCE: usize = 1_000;
 
-/// Shows the job's log on standard error until it has ended; answers the job.
-pub(crate) async fn to_the_end(client: &Client, id: &str) -> Result<Value> {
-    let mut seen = 0;
-    let mut pause = FIRST_LOOK;
-    let mut heard = Instant::now();
-    let mut shown = Shown::default();
-    loop {
-        match look(client, id, &mut seen, &mut shown).await {
-            Ok(Some(job)) => return Ok(job),
-            Ok(None) => heard = Instant::now(),
-            Err(e) if is_absence(&e) && heard.elapsed() < LONGEST_ABSENCE => {}
-            Err(e) => return Err(e.with_mend(format!("the job goes on there: GET /jobs/{id}"))),
+/// A job that is followed.
+pub(crate) struct Followed {
+    id: String,
+    /// What stands before its lines, where several are followed.
+    label: String,
+    /// How many bytes it will read, as far as an earlier one tells.
+    expected_bytes: Option<u64>,
+    seen: u64,
+    job: Value,
+}
+
+impl Followed {
+    /// The job of this id.
+    pub(crate) fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), label: String::new(), expected_bytes: None, seen: 0, job: Value::Null }
+    }
+
+    /// Puts `label` before its lines.
+    pub(crate) fn labelled(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Knows about how many bytes it will read.
+    pub(crate) fn expecting(mut self, bytes: Option<u64>) -> Self {
+        self.expected_bytes = bytes.filter(|bytes| *bytes > 0);
+        self
+    }
+
+    fn has_ended(&self) -> bool {
+        !self.job.is_null() && !matches!(self.job["status"].as_str(), Some("queued" | "running"))
+    }
+
+    fn done_bytes(&self) -> u64 {
+        self.job["progress"]["raw_bytes"].as_u64().unwrap_or(0)
+    }
+}
+
+/// Shows one job's log on standard error until it has ended; answers the job.
+pub(crate) async fn to_the_end(client: &Client, job: Followed, show: Show) -> Answer<Value> {
+    let ended = all_to_the_end(client, vec![job], show).await?;
+    ended.into_iter().next().ok_or_else(|| Failure::foreign(client.base(), "no job"))
+}
+
+/// The same with several jobs, answered in the order in which they were given.
+///
+/// # Errors
+/// `Interrupted` on Ctrl-C: the jobs go on. `Unreachable` when the server stays away.
+pub(crate) async fn all_to_the_end(client: &Client, jobs: Vec<Followed>, show: Show) -> Answer<Vec<Value>> {
+    let ids: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
+    tokio::select! {
+        ended = until_ended(client, jobs, show) => ended,
+        _pressed = tokio::signal::ctrl_c() => {
+            let detail = format!("{} on the server: {}", if ids.len() == 1 { "the job goes on" } else { "the jobs go on" }, ids.join(", "));
+            let first = ids.first().map(String::as_str).unwrap_or_default();
+            Err(Failure::new(Exit::Interrupted, "interrupted", "No longer followed", detail)
+                .with_mend(format!("respaldo jobs follow {first} looks at it again, respaldo jobs cancel {first} stops it")))
         }
+    }
+}
+
+async fn until_ended(client: &Client, mut jobs: Vec<Followed>, show: Show) -> Answer<Vec<Value>> {
+    let (mut bar, mut pause, mut heard) = (Bar::new(show), FIRST_LOOK, Instant::now());
+    loop {
+        match look_at_all(client, &mut jobs, show, &mut bar).await {
+            Ok(()) => heard = Instant::now(),
+            Err(e) if e.is_absence() && heard.elapsed() < LONGEST_ABSENCE => {}
+            Err(e) if e.is_absence() => {
+                let id = jobs.iter().find(|job| !job.has_ended()).map_or("", |job| &job.id);
+                return Err(e.with_mend(format!("the job goes on there: respaldo jobs follow {id}")));
+            }
+            Err(e) => return Err(e),
+        }
+        if jobs.iter().all(Followed::has_ended) {
+            return Ok(jobs.into_iter().map(|followed| followed.job).collect());
+        }
+        bar.draw(&progress_line(&jobs));
         sleep(pause).await;
         pause = (pause * 2).min(RAREST_LOOK);
     }
 }
 
-fn is_absence(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
+async fn look_at_all(client: &Client, jobs: &mut [Followed], show: Show, bar: &mut Bar) -> Answer<()> {
+    for followed in jobs.iter_mut().filter(|followed| !followed.has_ended()) {
+        // The job before its log: whatever an ended job wrote is then in the log.
+        let job = client.get(&format!("/jobs/{}", followed.id)).await?;
+        if !job["status"].is_string() {
+            return Err(Failure::foreign(client.base(), "a job without a status"));
+        }
+        if !show.quiet {
+            let label = &followed.label;
+            let mut tell = |line: &Value| bar.note(&format!("  {label}{}", log_line(line)));
+            new_lines(client, &followed.id, &mut followed.seen, &mut tell).await?;
+        }
+        followed.job = job;
+    }
+    Ok(())
 }
 
-/// Reads the job before its log: whatever an ended job wrote is then in the log.
-async fn look(client: &Client, id: &str, seen: &mut u64, shown: &mut Shown) -> Result<Option<Value>> {
-    let job = client.get(&format!("/jobs/{id}")).await?;
+/// Hands over the lines of a job's log that nobody has seen yet.
+pub(crate) async fn new_lines(
+    client: &Client,
+    id: &str,
+    seen: &mut u64,
+    tell: &mut impl FnMut(&Value),
+) -> Answer<()> {
     loop {
         let path = format!("/jobs/{id}/log?after={seen}&limit={LINES_AT_ONCE}");
         let lines = client.get(&path).await?;
         let lines = lines.as_array().map(Vec::as_slice).unwrap_or_default();
+        let before = *seen;
         for line in lines {
-            *seen = line["seq"].as_u64().unwrap_or(*seen);
-            shown.line(line);
+            *seen = line["seq"].as_u64().unwrap_or(*seen).max(*seen);
+            tell(line);
         }
-        if lines.len() < LINES_AT_ONCE {
-            break;
-        }
-    }
-    let ended = !matches!(job["status"].as_str(), Some("queued" | "running"));
-    shown.progress(&job, ended);
-    Ok(ended.then_some(job))
-}
-
-/// What stands in the terminal's last line.
-#[derive(Default)]
-struct Shown {
-    progress: String,
-}
-
-impl Shown {
-    fn line(&mut self, line: &Value) {
-        self.clear();
-        eprintln!("  {:<5} {}", text(line, "level"), text(line, "line"));
-    }
-
-    /// A line that is overwritten, for people only: a file would fill with it.
-    fn progress(&mut self, job: &Value, ended: bool) {
-        if !io::stderr().is_terminal() {
-            return;
-        }
-        self.clear();
-        if ended {
-            return;
-        }
-        let bytes = job["progress"]["raw_bytes"].as_u64().unwrap_or(0);
-        let step = [text(job, "step"), text(job, "status")].into_iter().find(|word| !word.is_empty());
-        self.progress = format!("  {}, {}", step.unwrap_or_default(), size(bytes));
-        eprint!("{}", self.progress);
-        let _shown = io::stderr().flush();
-    }
-
-    fn clear(&mut self) {
-        if !self.progress.is_empty() {
-            eprint!("\r{:width$}\r", "", width = self.progress.chars().count());
-            self.progress.clear();
+        // A log that does not advance would be read for ever.
+        if lines.len() < LINES_AT_ONCE || *seen == before {
+            return Ok(());
         }
     }
 }
 
-/// Bytes for people to read.
-pub(crate) fn size(bytes: u64) -> String {
-    let units = ["kB", "MB", "GB", "TB"];
-    let Some(unit) = units.iter().rposition(|unit| bytes >= thousand(unit, &units)) else {
-        return format!("{bytes} bytes");
-    };
-    let tenths = bytes / (thousand(units[unit], &units) / 10);
-    format!("{}.{} {}", tenths / 10, tenths % 10, units[unit])
+/// A line of a job's log for people.
+pub(crate) fn log_line(line: &Value) -> String {
+    format!("{:<5} {}", text(line, "level"), text(line, "line"))
 }
 
-fn thousand(unit: &str, units: &[&str]) -> u64 {
-    let place = units.iter().position(|one| *one == unit).unwrap_or(0);
-    1_000_u64.pow(u32::try_from(place).unwrap_or(0) + 1)
-}
-
-/// Asks on a terminal. Without one nobody can answer: none.
-pub(crate) fn agreed(question: &str) -> anyhow::Result<Option<bool>> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Ok(None);
+fn progress_line(jobs: &[Followed]) -> String {
+    let done: u64 = jobs.iter().map(Followed::done_bytes).sum();
+    if let [one] = jobs {
+        let step =
+            [text(&one.job, "step"), text(&one.job, "status")].into_iter().find(|word| !word.is_empty());
+        let step = step.unwrap_or_default();
+        return match one.expected_bytes {
+            Some(expected) if done > 0 => {
+                format!(
+                    "  {}  {step}, {} of about {}",
+                    cells(done, expected, true),
+                    size(done),
+                    size(expected)
+                )
+            }
+            _ => format!("  {step}, {}", size(done)),
+        };
     }
-    eprint!("{question} [y/N] ");
-    io::stderr().flush().context("ask")?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("read the answer")?;
-    Ok(Some(matches!(answer.trim(), "y" | "Y" | "yes")))
+    let ended = jobs.iter().filter(|job| job.has_ended()).count();
+    let running = jobs.iter().filter(|job| job.job["status"] == json!("running")).count();
+    let bar = cells(ended as u64, jobs.len() as u64, false);
+    format!(
+        "  {bar}  {ended} of {} ended, {running} running, {}",
+        count(jobs.len() as u64, "job"),
+        size(done)
+    )
 }
 
-/// Why the job ended badly, with its mend, a line each.
-pub(crate) fn tell_failure(job: &Value) {
+/// What an ended job comes to. Why it ended badly is told where people read.
+pub(crate) fn exit_of(what: &str, job: &Value, show: Show) -> Exit {
+    if job["status"] == json!("succeeded") {
+        return Exit::Done;
+    }
+    if !show.json {
+        tell_failure(what, job);
+    }
+    Exit::Failed
+}
+
+fn tell_failure(what: &str, job: &Value) {
     let error = &job["error"];
-    eprintln!("respaldo: job {} is {}: {}", text(job, "id"), text(job, "status"), text(error, "message"));
+    let why = [text(error, "message"), text(job, "reason")].into_iter().find(|why| !why.is_empty());
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    note(&format!("respaldo: {what} {} is {}{why}", text(job, "id"), text(job, "status")));
     if error["mend"].is_string() {
-        eprintln!("  to mend it: {}", text(error, "mend"));
+        note(&format!("  to mend it: {}", text(error, "mend")));
     }
 }
 
@@ -134,16 +196,28 @@ pub(crate) fn tell_failure(job: &Value) {
 mod tests {
     use super::*;
 
+    fn followed(status: &str, raw_bytes: u64) -> Followed {
+        let mut followed = Followed::new("x");
+        followed.job = json!({"status": status, "progress": {"raw_bytes": raw_bytes}});
+        followed
+    }
+
     #[test]
-    fn sizes_are_told_in_the_unit_that_fits() {
-        for (bytes, told) in [
-            (0, "0 bytes"),
-            (999, "999 bytes"),
-            (1_000, "1.0 kB"),
-            (1_550_000, "1.5 MB"),
-            (7_000_000_000, "7.0 GB"),
-        ] {
-            assert_eq!(size(bytes), told);
-        }
+    fn one_job_shows_its_step_and_a_share_only_where_a_total_is_expected() {
+        assert_eq!(progress_line(&[followed("queued", 0)]), "  queued, 0 B");
+        let running = followed("running", 500).expecting(Some(1_000));
+        assert_eq!(
+            progress_line(&[running]),
+            "  [############------------]  50 %  running, 500 B of about 1.0 kB"
+        );
+        let mut restore = followed("running", 7);
+        restore.job["step"] = json!("loading\u{1b}");
+        assert_eq!(progress_line(&[restore]), "  loading\\u{1b}, 7 B");
+    }
+
+    #[test]
+    fn several_jobs_show_how_many_have_ended() {
+        let line = progress_line(&[followed("succeeded", 5), followed("running", 2), followed("queued", 0)]);
+        assert_eq!(line, "  [#######-----------------]  33 %  1 of 3 jobs ended, 1 running, 7 B");
     }
 }

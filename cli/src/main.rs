@@ -1,16 +1,28 @@
-//! `respaldo`: serve, check a configuration, and look at what this machine has.
+//! `respaldo`: serve, be a client of a server, rescue, and look at what this machine has.
 //!
 //! This file only reads the command line; what is done stands where it belongs.
 
 #![expect(clippy::doc_markdown, reason = "the doc comments of arguments are the help that people read")]
 
+mod backup;
+mod backups;
 mod catalog;
 mod client;
+mod completions;
+mod databases;
 mod doctor;
+mod exit;
+mod failure;
+mod filter;
 mod follow;
+mod jobs;
 mod logging;
+mod packages;
+mod remove;
 mod rescue;
 mod restore;
+mod retention;
+mod show;
 mod verify;
 
 use std::net::SocketAddr;
@@ -18,14 +30,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use exit::Exit;
 use respaldo_adapters::storage::STORES;
 use respaldo_core::config::Config;
 use respaldo_local_server::{Overrides, Settings, bind, run, stop_signal};
 
 /// Backs up databases and proves that the backups restore.
 #[derive(Debug, Parser)]
-#[command(name = "respaldo", version, arg_required_else_help = true)]
+#[command(name = "respaldo", version, arg_required_else_help = true, after_long_help = exit::HELP)]
 struct Cli {
     /// How log lines look; they go to stderr. RUST_LOG chooses which.
     #[arg(long, value_enum, default_value_t, global = true)]
@@ -38,10 +51,27 @@ struct Cli {
 enum Command {
     /// Serves the API, runs schedules and makes backups.
     Serve(Serve),
+    /// Lists, registers, changes, tests and removes databases of a running server.
+    Databases(databases::Databases),
+    /// Has a running server make backups now, and follows them.
+    Backup(backup::Backup),
+    /// Lists, shows, downloads and removes backups of a running server.
+    Backups(backups::Backups),
     /// Restores a backup, undoes a restore, or confirms one: a client of a running server.
-    Restore(restore::Restore),
+    Restore(Box<restore::Restore>),
     /// Has a running server restore a backup into a scratch server and compare.
     Verify(verify::Verify),
+    /// Makes, lists, downloads and removes packages of backups on a running server.
+    Packages(packages::Packages),
+    /// Lists, shows, follows and cancels jobs of a running server.
+    Jobs(jobs::Jobs),
+    /// Shows what retention would remove on a running server, and has it removed.
+    Retention(retention::Retention),
+    /// Prints the completions of a shell.
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
     /// Looks at a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -110,13 +140,31 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
             runtime.block_on(serve.run())?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Restore(restore) => runtime.block_on(restore.run()),
-        Command::Verify(verify) => runtime.block_on(verify.run()),
+        Command::Databases(it) => Ok(ended(it.api.json, runtime.block_on(it.run()))),
+        Command::Backup(it) => Ok(ended(it.api.json, runtime.block_on(it.run()))),
+        Command::Backups(it) => Ok(ended(it.api.json, runtime.block_on(it.run()))),
+        Command::Restore(it) => Ok(ended(it.api.json, runtime.block_on(it.run()))),
+        Command::Verify(it) => Ok(ended(it.api.json, runtime.block_on(it.run()))),
+        Command::Packages(it) => Ok(ended(it.api.json, runtime.block_on(it.run()))),
+        Command::Jobs(it) => Ok(ended(it.api.json, runtime.block_on(it.run()))),
+        Command::Retention(it) => Ok(ended(it.api.json, runtime.block_on(it.run()))),
+        Command::Completions { shell } => {
+            Ok(ended(false, completions::print(shell, &mut Cli::command()).map(|()| Exit::Done)))
+        }
         Command::Config(ConfigCommand::Check { file }) => check(&file),
         Command::Rescue(command) => runtime.block_on(rescue::run(command)),
         Command::Catalog(command) => runtime.block_on(catalog::run(command)),
         Command::Doctor { config } => runtime.block_on(doctor::run(config.as_deref())),
     }
+}
+
+/// The exit code of a command that asked a server; what went wrong is told.
+fn ended(as_json: bool, answer: failure::Answer) -> ExitCode {
+    let exit = answer.unwrap_or_else(|failure| {
+        failure.tell(as_json);
+        failure.exit()
+    });
+    exit.into()
 }
 
 impl Serve {
@@ -145,9 +193,10 @@ fn check(file: &std::path::Path) -> anyhow::Result<ExitCode> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
+mod paper;
 
+#[cfg(test)]
+mod tests {
     use super::*;
 
     #[test]

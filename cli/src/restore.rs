@@ -1,20 +1,19 @@
 //! `respaldo restore`: shows the plan, asks, and follows the restore to its end.
 
-use std::process::ExitCode;
+mod plan;
 
 use clap::{ArgGroup, Args, ValueEnum};
 use respaldo_core::model::JobId;
 use serde_json::{Map, Value, json};
 
-use crate::client::{Client, Server, plain, text};
-use crate::follow::{agreed, size, tell_failure, to_the_end};
-
-/// What a command ends with when nobody was there to agree.
-pub(crate) const NOBODY_AGREED: u8 = 2;
+use crate::client::{Api, Client};
+use crate::exit::Exit;
+use crate::failure::{Answer, Failure};
+use crate::follow::{Followed, exit_of, to_the_end};
+use crate::show::{Show, agree, document, note, plain, print, text};
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true))]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Restore {
     /// The backup to restore.
     #[arg(group = "what", value_name = "BACKUP_ID")]
@@ -33,25 +32,19 @@ pub(crate) struct Restore {
     /// Does not ask.
     #[arg(long)]
     yes: bool,
-    /// Waits until it has ended, and shows its log; the default.
-    #[arg(long, overrides_with = "no_wait")]
-    wait: bool,
-    /// Ends as soon as it is queued.
-    #[arg(long, overrides_with = "wait")]
-    no_wait: bool,
-    /// Prints the plan (with --dry-run) or the job as JSON; all else goes to standard error.
-    #[arg(long)]
-    json: bool,
+    /// Prints the id of the job and ends as soon as it is queued.
+    #[arg(long, alias = "no-wait")]
+    detach: bool,
     #[command(flatten)]
-    server: Server,
+    pub(crate) api: Api,
 }
 
 /// What may be chosen of a restore, and of nothing else.
 #[derive(Debug, Args)]
 struct Choice {
-    /// Into this registered database, by its number.
-    #[arg(long, value_name = "ID", conflicts_with_all = ["to_name", "undo", "confirm"])]
-    to_database: Option<i64>,
+    /// Into this registered database: a number, a config_id, or a name that only one has.
+    #[arg(long, value_name = "DATABASE", conflicts_with_all = ["to_name", "undo", "confirm"])]
+    to_database: Option<String>,
     /// Into a database of this name, which is made on the server that the backup came from.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["undo", "confirm"])]
     to_name: Option<String>,
@@ -88,52 +81,44 @@ enum Ownership {
 }
 
 impl Restore {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let client = Client::new(&self.server)?;
+    pub(crate) async fn run(self) -> Answer {
+        let (show, client) = (Show::of(&self.api)?, Client::new(&self.api)?);
         let (path, body, question) = match (self.backup, self.undo, self.confirm) {
             (Some(backup), ..) => {
                 let path = format!("/backups/{backup}/restore");
-                let body = self.body();
-                match self.show_plan(&client, &path, &body).await? {
-                    Shown::Possible(_) if self.choice.dry_run => return Ok(ExitCode::SUCCESS),
+                let body = self.body(&client).await?;
+                match self.show_plan(&client, &path, &body, show).await? {
+                    Shown::Possible(_) if self.choice.dry_run => return Ok(Exit::Done),
                     Shown::Possible(target) => (path, body, format!("Restore into {target}?")),
-                    Shown::Refused => return Ok(ExitCode::FAILURE),
+                    Shown::Refused => return Ok(Exit::Failed),
                 }
             }
             (None, Some(of), _) => {
                 let job = client.get(&format!("/jobs/{of}")).await?;
-                (format!("/jobs/{of}/undo"), json!({"force": self.force}), undo_question(&job))
+                (format!("/jobs/{of}/undo"), json!({"force": self.force}), plan::undo_question(&job))
             }
             (None, None, Some(of)) => {
                 let job = client.get(&format!("/jobs/{of}")).await?;
-                (format!("/jobs/{of}/confirm"), json!({}), confirm_question(&job))
+                (format!("/jobs/{of}/confirm"), json!({}), plan::confirm_question(&job))
             }
-            (None, None, None) => anyhow::bail!("name a backup, or a restore with --undo or --confirm"),
+            (None, None, None) => {
+                return Err(Failure::usage(
+                    "restore",
+                    "name a backup, or a restore with --undo or --confirm",
+                ));
+            }
         };
-        if !self.yes {
-            match agreed(&question)? {
-                Some(true) => {}
-                Some(false) => {
-                    eprintln!("respaldo: nothing was done");
-                    return Ok(ExitCode::FAILURE);
-                }
-                None => {
-                    eprintln!(
-                        "{question}\nrespaldo: nothing was done: there is no terminal to ask on; --yes agrees"
-                    );
-                    return Ok(ExitCode::from(NOBODY_AGREED));
-                }
-            }
-        }
+        agree(&question, self.yes)?;
         let job = client.post(&path, &body).await?;
-        self.follow(&client, job).await
+        self.follow(&client, &job, show).await
     }
 
     /// What the API is asked for.
-    fn body(&self) -> Value {
+    async fn body(&self, client: &Client) -> Answer<Value> {
         let choice = &self.choice;
         let mut body = Map::new();
-        let target = match (choice.to_database, &choice.to_name) {
+        let into = client.optional_database_id(choice.to_database.as_deref()).await?;
+        let target = match (into, &choice.to_name) {
             (Some(id), _) => Some(json!({"database_id": id})),
             (None, name) => name.as_ref().map(|name| json!({"database_name": name})),
         };
@@ -151,49 +136,40 @@ impl Restore {
         body.insert("tables".to_owned(), json!(choice.tables));
         body.insert("safety_backup".to_owned(), json!(!choice.no_safety_backup));
         body.insert("force".to_owned(), json!(self.force));
-        Value::Object(body)
+        Ok(Value::Object(body))
     }
 
-    async fn show_plan(&self, client: &Client, path: &str, body: &Value) -> anyhow::Result<Shown> {
+    async fn show_plan(&self, client: &Client, path: &str, body: &Value, show: Show) -> Answer<Shown> {
         let mut body = body.clone();
         body["dry_run"] = json!(true);
         let plan = client.post(path, &body).await?;
-        if self.json && self.choice.dry_run {
-            println!("{plan:#}");
-        } else if self.json || !self.choice.dry_run {
-            eprint!("{}", plan_text(&plan));
-        } else {
-            print!("{}", plan_text(&plan));
+        if self.choice.dry_run {
+            show.either(&plan, || plan::lines(&plan))?;
+        } else if !(show.quiet && self.yes) {
+            note(plan::lines(&plan).trim_end());
         }
         if plan["possible"] == json!(true) {
             return Ok(Shown::Possible(text(&plan["target"], "database_name")));
         }
-        eprintln!("respaldo: this cannot be done as asked; see what is in the way");
+        note("respaldo: this cannot be done as asked; see what is in the way");
         Ok(Shown::Refused)
     }
 
-    async fn follow(&self, client: &Client, queued: Value) -> anyhow::Result<ExitCode> {
-        let id = text(&queued, "id");
-        if self.no_wait {
-            if self.json {
-                println!("{queued:#}");
-            } else {
-                println!("queued as job {id}: {}/jobs/{id}", client.base());
-            }
-            return Ok(ExitCode::SUCCESS);
+    async fn follow(&self, client: &Client, queued: &Value, show: Show) -> Answer {
+        let id = text(queued, "id");
+        if self.detach {
+            show.either(queued, || format!("{id}\n"))?;
+            return Ok(Exit::Done);
         }
-        let job = to_the_end(client, &id).await?;
-        if self.json {
-            println!("{job:#}");
+        let job = to_the_end(client, Followed::new(&id), show).await?;
+        if show.json {
+            document(&job)?;
         }
-        if job["status"] != json!("succeeded") {
-            tell_failure(&job);
-            return Ok(ExitCode::FAILURE);
+        let exit = exit_of("job", &job, show);
+        if exit == Exit::Done && !show.json {
+            print(&success(&job))?;
         }
-        if !self.json {
-            tell_success(&job);
-        }
-        Ok(ExitCode::SUCCESS)
+        Ok(exit)
     }
 }
 
@@ -205,82 +181,24 @@ enum Shown {
     Refused,
 }
 
-/// The plan for people to read.
-fn plan_text(plan: &Value) -> String {
-    let target = &plan["target"];
-    let there = match (target["exists"].as_bool(), target["size_bytes"].as_u64()) {
-        (Some(true), Some(bytes)) => format!("{} there now", size(bytes)),
-        (Some(true), None) => "there is something now".to_owned(),
-        _ => "new".to_owned(),
-    };
-    let mut lines = vec![
-        format!(
-            "backup    {} ({}), as of {}",
-            text(plan, "backup_id"),
-            text(plan, "name"),
-            text(plan, "created_at")
-        ),
-        format!("into      {} (database {}, {there})", text(target, "database_name"), target["database_id"]),
-        format!("mode      {}", text(plan, "mode")),
-    ];
-    let all = |field: &str| plan[field].as_array().cloned().unwrap_or_default();
-    let texts = |field: &str| all(field).iter().filter_map(Value::as_str).map(plain).collect::<Vec<_>>();
-    let tables = texts("tables");
-    if !tables.is_empty() {
-        lines.push(format!("only      {}", tables.join(", ")));
-    }
-    lines.extend(texts("steps").iter().enumerate().map(|(n, step)| format!("step {}    {step}", n + 1)));
-    lines.push(format!("undone by {}", text(plan, "undo")));
-    lines.extend(texts("connections").iter().map(|connection| format!("connected {connection}")));
-    lines.extend(texts("warnings").iter().map(|warning| format!("warning   {warning}")));
-    for refusal in all("refusals") {
-        let force = if refusal["forceable"] == json!(true) { "; --force overrules this" } else { "" };
-        lines.push(format!("in the way: {}", text(&refusal, "reason")));
-        lines.push(format!("  to mend it: {}{force}", text(&refusal, "mend")));
-    }
-    lines.iter().map(|line| format!("{line}\n")).collect()
-}
-
-fn undo_question(job: &Value) -> String {
-    let result = &job["result"];
-    let by = if result["kept_database"].is_string() {
-        format!("exchanging it with {}", text(result, "kept_database"))
-    } else {
-        format!("restoring safety backup {}", text(result, "safety_backup_id"))
-    };
-    format!("Undo restore {} of {} by {by}?", text(job, "id"), text(result, "target"))
-}
-
-fn confirm_question(job: &Value) -> String {
-    let result = &job["result"];
-    let mut lost = Vec::new();
-    if result["kept_database"].is_string() {
-        lost.push(format!("database {} is dropped", text(result, "kept_database")));
-    }
-    if result["safety_backup_id"].is_string() {
-        lost.push(format!("safety backup {} is left to retention", text(result, "safety_backup_id")));
-    }
-    let lost = if lost.is_empty() { "nothing is left to let go".to_owned() } else { lost.join(", ") };
-    format!("Confirm restore {} of {}: {lost}?", text(job, "id"), text(result, "target"))
-}
-
-fn tell_success(job: &Value) {
+fn success(job: &Value) -> String {
     let result = &job["result"];
     let what = match result["action"].as_str() {
         Some("undo") => format!("Undone: restore {} of {}", text(result, "of"), text(result, "target")),
         Some("confirm") => format!("Confirmed: restore {} of {}", text(result, "of"), text(result, "target")),
         _ => format!("Restored: backup {} into {}", text(result, "backup_id"), text(result, "target")),
     };
-    println!("{what}");
+    let mut lines = format!("{what}\n");
     for (field, flag, why) in [
         ("undo", "--undo", "brings back what was there"),
         ("confirm", "--confirm", "lets that go, once you have looked"),
     ] {
         if result[field].is_string() {
-            println!("  respaldo restore {flag} {}   {why}", text(job, "id"));
+            lines.push_str(&format!("  respaldo restore {flag} {}   {why}\n", text(job, "id")));
         }
     }
     for warning in result["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        println!("  warning   {}", plain(warning));
+        lines.push_str(&format!("  warning   {}\n", plain(warning)));
     }
+    lines
 }

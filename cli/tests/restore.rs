@@ -154,7 +154,7 @@ async fn a_restore_is_followed_to_its_end_undone_and_confirmed() {
     assert_eq!(confirmed.code, Some(0), "{confirmed:?}");
     assert!(confirmed.out.starts_with(&format!("Confirmed: restore {job}")), "{confirmed:?}");
     let again = scene.run(&["restore", "--undo", &job, "--yes"]);
-    assert_eq!(again.code, Some(1), "{again:?}");
+    assert_eq!(again.code, Some(6), "{again:?}");
     assert!(again.err.contains("was undone by"), "{again:?}");
 }
 
@@ -188,7 +188,7 @@ fn files(folder: &std::path::Path) -> Vec<PathBuf> {
 async fn who_does_not_wait_is_told_the_job_and_a_copy_goes_to_another_name() {
     let scene = Scene::new().await;
     let changed = scene.dump();
-    let arguments = ["restore", &scene.backup, "--to-name", "data/copy.db", "--yes", "--no-wait", "--json"];
+    let arguments = ["restore", &scene.backup, "--to-name", "data/copy.db", "--yes", "--detach", "--json"];
     let job = scene.run(&arguments).json();
     let id = job["id"].as_str().unwrap();
     let path = format!("/jobs/{id}");
@@ -215,12 +215,12 @@ async fn the_restore_key_is_enough_and_comes_from_the_environment_alone() {
     };
     for key in ["", "admin-key", "wrong-key"] {
         let said = run(key, &[]);
-        assert_eq!(said.code, Some(1), "{said:?}");
+        assert_eq!(said.code, Some(4), "{said:?}");
         assert!(said.err.contains("RESPALDO_KEY"), "{said:?}");
         assert!(key.is_empty() || !said.err.contains(key), "{said:?}");
     }
     let said = run("", &["--key", "restore-key"]);
-    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.err.contains("does not belong") && !said.err.contains("restore-key"), "{said:?}");
     assert_ne!(scene.dump(), scene.whole);
     let said = run("restore-key", &[]);
@@ -306,8 +306,8 @@ fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
         assert_eq!(said.code, Some(2), "{arguments:?}: {said:?}");
     }
     let said = run(&["restore", id, "--yes"], nowhere);
-    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(said.code, Some(3), "{said:?}");
     assert!(said.err.contains(nowhere) && said.err.contains("is the server running there?"), "{said:?}");
     let said = run(&["restore", id, "--yes"], "http://u:hunter2@127.0.0.1:1");
-    assert!(said.code == Some(1) && !said.err.contains("hunter2"), "{said:?}");
+    assert!(said.code == Some(2) && !said.err.contains("hunter2"), "{said:?}");
 }

@@ -27,5 +27,6 @@ pub fn functions() -> Vec<Function> {
         respaldo_restore::function(),
         respaldo_verify::function(),
         respaldo_retention::function(),
+        respaldo_package::function(),
     ]
 }

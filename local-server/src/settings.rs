@@ -16,7 +16,7 @@ use respaldo_core::ports::{ExposeSecret, SecretString};
 use respaldo_core::retention::Cron;
 use respaldo_core::schedule::Schedule;
 use respaldo_core::seal::Identity;
-use respaldo_core::{Error, ErrorKind, Limits, Result, verify};
+use respaldo_core::{Error, ErrorKind, Limits, Result, package, verify};
 use serde_json::json;
 
 const CONFIG_FILE: &str = "config.yaml";
@@ -224,6 +224,7 @@ fn limits(config: &Config, catalog: &Path) -> Result<Limits> {
         test_servers: config.verify.servers.clone(),
         run_as: server.run_as.clone(),
         uploads: config.uploads,
+        package: package(config)?,
         defaults: config.global.settings.clone(),
     })
 }
@@ -246,6 +247,20 @@ fn verify(config: &Config) -> Result<Option<verify::Cron>> {
         .transpose()
         .map(|schedule| schedule.map(verify::Cron::new))
         .map_err(|error| error.with_field("verify.schedule"))
+}
+
+fn package(config: &Config) -> Result<package::Policy> {
+    let Some(conf) = &config.package else { return Ok(package::Policy::default()) };
+    let global = config.global.settings.get("timezone").and_then(serde_json::Value::as_str);
+    let zone = conf.timezone.as_deref().or(global);
+    let cron = conf.schedule.as_deref().map(|crontab| package::Cron::parse(crontab, zone)).transpose();
+    Ok(package::Policy {
+        cron: cron.map_err(|error| error.with_field("package-conf.schedule"))?,
+        format: conf.compression,
+        allow_incomplete: conf.allow_incomplete,
+        retention_days: conf.retention_days,
+        max_packages: conf.max_backups,
+    })
 }
 
 fn refused(field: &str, why: impl Into<String>) -> Error {

@@ -39,12 +39,17 @@ pub fn secret(name: &str) -> Result<Option<SecretString>> {
     match (variable(name)?, variable(&from_file)?) {
         (Some(_), Some(_)) => Err(unreadable(name, &format!("{from_file} is set too; set one of them"))),
         (Some(value), None) => Ok(Some(SecretString::from(value))),
-        (None, Some(path)) => read(&from_file, Path::new(&path)).map(Some),
+        (None, Some(path)) => secret_file(&from_file, Path::new(&path)).map(Some),
         (None, None) => Ok(None),
     }
 }
 
-fn read(name: &str, path: &Path) -> Result<SecretString> {
+/// A secret from the file `path`. One line break at its end is not part of it; `name` is how errors call
+/// the setting.
+///
+/// # Errors
+/// `Config` when the file cannot be read.
+pub fn secret_file(name: &str, path: &Path) -> Result<SecretString> {
     let failed = |why: &str| unreadable(name, &format!("{}: {why}", path.display()));
     let length = fs::metadata(path).map_err(|error| failed(&error.to_string()))?.len();
     if length > LONGEST_SECRET {
@@ -88,13 +93,13 @@ mod tests {
             [("s3cret\n", "s3cret"), ("s3cret\r\n", "s3cret"), (" a b \n\n", " a b \n"), ("", "")]
         {
             fs::write(&path, stored).unwrap();
-            assert_eq!(read("X_FILE", &path).unwrap().expose_secret(), secret);
+            assert_eq!(secret_file("X_FILE", &path).unwrap().expose_secret(), secret);
         }
     }
 
     #[test]
     fn a_missing_secret_file_is_told_by_variable_and_path() {
-        let error = read("PGPASSWORD_FILE", Path::new("/nowhere/x")).unwrap_err();
+        let error = secret_file("PGPASSWORD_FILE", Path::new("/nowhere/x")).unwrap_err();
         assert_eq!(error.field(), Some("PGPASSWORD_FILE"));
         assert!(error.message().contains("/nowhere/x"));
     }

@@ -39,21 +39,21 @@ fn of_database(database: &Database, what: &'static str) {
 }
 
 fn of_removal(job: &Job, reason: Reason) {
-    let backup = job.backup().ok();
     tracing::info!(
         job = %job.id,
         database_id = job.database_id().map(|id| id.0),
-        name = backup.and_then(|backup| backup.name.as_deref()),
+        name = job.file_name(),
         created_at = %job.created_at,
-        size_bytes = backup.and_then(|backup| Some(backup.artifact.as_ref()?.size_bytes)),
+        size_bytes = job.artifact().map(|artifact| artifact.size_bytes),
         %reason,
-        "retention removes a backup"
+        "retention removes a {}",
+        if job.package().is_ok() { "package" } else { "backup" }
     );
 }
 
 fn of_job(job: &Job) {
     let backup = job.backup().ok();
-    let artifact = backup.and_then(|backup| backup.artifact.as_ref());
+    let artifact = job.artifact();
     let verdict = job.test_restore().ok().and_then(|test| test.verdict.as_ref());
     let duration_ms =
         job.started_at.zip(job.finished_at).map(|(from, to)| to.duration_since(from).as_millis());
@@ -66,7 +66,7 @@ fn of_job(job: &Job) {
                 work = job.work.as_str(),
                 kind = backup.map(|backup| backup.kind.as_str()),
                 status = job.status.as_str(),
-                name = backup.and_then(|backup| backup.name.as_deref()),
+                name = job.file_name(),
                 duration_ms,
                 size_bytes = artifact.map(|artifact| artifact.size_bytes),
                 raw_bytes = artifact.map(|artifact| artifact.raw_bytes),

@@ -47,6 +47,11 @@ impl Selection {
             Self::NotModified => 0..0,
         }
     }
+
+    /// The same; none where no byte is to be sent because the caller has them.
+    pub fn wanted(&self, length: u64) -> Option<Range<u64>> {
+        (*self != Self::NotModified).then(|| self.range(length))
+    }
 }
 
 impl File<'_> {

@@ -245,7 +245,10 @@ impl<S: Send + Sync> FromRequestParts<S> for JobIdPath {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let text = path_id(parts).await?;
-        let what = if parts.uri.path().starts_with("/backups") { "backup" } else { "job" };
+        let path = parts.uri.path();
+        let kinds = [("/backups", "backup"), ("/packages", "package")];
+        let what =
+            kinds.iter().find(|(beginning, _)| path.starts_with(beginning)).map_or("job", |(_, what)| what);
         text.parse().map(Self).map_err(|_| Error::not_found(what, echo(&text)).into())
     }
 }

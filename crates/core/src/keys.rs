@@ -4,6 +4,8 @@
 //! backups/{database uid}/{backup id}/{attempt}/{name}           the artifact (its first volume)
 //! backups/{database uid}/{backup id}/{attempt}/{name}.002       its second volume, and so on
 //! backups/{database uid}/{backup id}/{attempt}/manifest.json    written last
+//! packages/{package id}/{attempt}/{name}                        a package's archive; volumes as above
+//! packages/{package id}/{attempt}/manifest.json                 written last
 //! databases/{database uid}.json                                 the database's definition
 //! {name}                                                        local disk: a hard link to the artifact
 //! ```
@@ -13,6 +15,8 @@ use crate::model::{DatabaseUid, JobId};
 
 /// The folder of everything that backups are made of.
 pub const BACKUPS: &str = "backups/";
+/// The folder of everything that packages are made of.
+pub const PACKAGES: &str = "packages/";
 /// The folder of definitions.
 pub const DEFINITIONS: &str = "databases/";
 /// What a manifest is called in its attempt's folder.
@@ -42,8 +46,27 @@ pub fn backup_prefix(database: DatabaseUid, backup: JobId) -> String {
 
 /// The key of an artifact's volume, counted from 1.
 pub fn volume(database: DatabaseUid, backup: JobId, attempt: u32, name: &str, number: usize) -> String {
-    let prefix = attempt_prefix(database, backup, attempt);
-    if number == 1 { format!("{prefix}{name}") } else { format!("{prefix}{name}.{number:03}") }
+    volume_below(&attempt_prefix(database, backup, attempt), name, number)
+}
+
+/// The same below an attempt's folder.
+pub fn volume_below(attempt: &str, name: &str, number: usize) -> String {
+    if number == 1 { format!("{attempt}{name}") } else { format!("{attempt}{name}.{number:03}") }
+}
+
+/// The folder of one package, with its trailing slash.
+pub fn package_prefix(package: JobId) -> String {
+    format!("{PACKAGES}{package}/")
+}
+
+/// The folder of one attempt of a job that has this folder, with its trailing slash.
+pub fn attempt_below(job: &str, attempt: u32) -> String {
+    format!("{job}{attempt}/")
+}
+
+/// The key of the manifest below an attempt's folder.
+pub fn manifest_below(attempt: &str) -> String {
+    format!("{attempt}{MANIFEST}")
 }
 
 /// The key of an attempt's manifest.

@@ -13,6 +13,7 @@
 //! - [`jobs`]: look at a job, read its log, cancel it;
 //! - [`config`]: read `config.yaml` and merge it into the catalog;
 //! - [`upload`]: make a backup of a user's own file;
+//! - [`package`]: put the latest good backups into one archive;
 //! - [`tick`]: look at what is due, and start it;
 //! - [`metrics`]: what all of that amounts to, in numbers.
 //!
@@ -39,6 +40,7 @@ pub mod keys;
 pub mod limits;
 pub mod metrics;
 pub mod model;
+pub mod package;
 pub mod ports;
 pub mod redact;
 pub mod rescue;

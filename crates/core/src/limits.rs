@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::SignedDuration;
 
+use crate::package;
 use crate::retention::Cron;
 use crate::verify;
 
@@ -43,6 +44,8 @@ pub struct Limits {
     pub run_as: Option<String>,
     /// What uploads may have.
     pub uploads: Uploads,
+    /// How packages are made.
+    pub package: package::Policy,
     /// Policy fields of databases that do not set them (`global` in `config.yaml`).
     pub defaults: serde_json::Map<String, serde_json::Value>,
 }

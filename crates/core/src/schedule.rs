@@ -12,6 +12,7 @@
 
 mod crontab;
 mod jitter;
+mod turns;
 
 use croner::Cron;
 use jiff::civil::{DateTime, date};
@@ -19,6 +20,7 @@ use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneTransition};
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::jitter::{Due, MAX_JITTER_SECONDS, Timing};
+pub use self::turns::Turns;
 use crate::{Error, Result};
 
 /// How far back the newest slot is looked for, in hours, until one is found: an hour, a day and more, a

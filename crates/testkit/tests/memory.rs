@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use bson::rawdoc;
 use bytes::Bytes;
 use opendal::{HttpTransporter, Operator, services};
 use opendal_http_transport_reqwest::ReqwestTransport;
@@ -20,6 +21,8 @@ use respaldo_core::upload;
 use respaldo_testkit::app::TestApp;
 use respaldo_testkit::host::{command, run};
 use respaldo_testkit::mysql::Mysql;
+use respaldo_testkit::not_mongod::NotMongod;
+use respaldo_testkit::not_mongod::museum::Museum;
 use respaldo_testkit::postgres::Postgres;
 use respaldo_testkit::s3::{Operation, S3Server};
 use respaldo_testkit::tools::{Behaviour, FakeTool, Toolbox};
@@ -153,6 +156,47 @@ fn a_row_of_50_mb_that_is_dumped_as_twice_as_many_digits_stays_within_the_budget
         println!("a row of 50 MB, budget {budget_mib} MiB: peak {:.1} MiB above idle", mebibytes(peak));
         assert!(peak < budget_mib * MIB, "{} MiB are above {budget_mib} MiB", mebibytes(peak));
     }
+}
+
+/// A database on the fixture that is not mongod: how far its built-in dump rises above the idle process.
+fn peak_of_mongodb(server: &NotMongod, database: &str, raw_bytes: u64, budget_mib: u64) -> u64 {
+    let peak = peak_of(json!({
+        "tools": "/nowhere", "budget": budget_mib * MIB, "raw_bytes": raw_bytes, "s3": null, "sqlite": false,
+        "user": "u", "password": "p",
+        "fields": {
+            "name": "large", "engine": "mongodb", "host": "127.0.0.1", "port": server.port(),
+            "database_name": database, "compression": "zstd",
+        },
+    }));
+    println!("mongodb {database}, budget {budget_mib} MiB: peak {:.1} MiB above idle", mebibytes(peak));
+    peak
+}
+
+#[test]
+fn a_mongodb_of_any_size_and_of_2000_collections_is_dumped_within_the_budget() {
+    let server = NotMongod::builder().user("admin", "u", "p", &["root"]).start();
+    let filler = "0123456789abcdef".repeat(60);
+    for (name, documents) in [("small", 20_000), ("large", 200_000)] {
+        let document = |n: i32| rawdoc! { "_id": n, "filler": filler.as_str(), "n": f64::from(n).sin() };
+        server.load(name, "c", (0..documents).map(document));
+    }
+    Museum { small_collections: 2_000, ..Museum::default() }.fill(&server, "many");
+    for budget_mib in [32, 64] {
+        let small = peak_of_mongodb(&server, "small", 19_000_000, budget_mib);
+        let large = peak_of_mongodb(&server, "large", 190_000_000, budget_mib);
+        let many = peak_of_mongodb(&server, "many", 1_000_000, budget_mib);
+        assert!(large < small + 6 * MIB, "{} and {} MiB", mebibytes(small), mebibytes(large));
+        assert!(large.max(many) < budget_mib * MIB, "{} and {} MiB", mebibytes(large), mebibytes(many));
+    }
+}
+
+/// A document is read whole, and the driver holds it twice: what that takes lies beside the budget.
+#[test]
+fn documents_of_16_mib_take_what_two_of_them_take_beside_the_budget() {
+    let server = NotMongod::builder().user("admin", "u", "p", &["root"]).start();
+    Museum { large_documents: 6, ..Museum::default() }.fill(&server, "wide");
+    let peak = peak_of_mongodb(&server, "wide", 96 * MIB, 64);
+    assert!(peak < 128 * MIB, "{} MiB", mebibytes(peak));
 }
 
 /// What is uploaded to a process of its own: by how many bytes its peak lies above the idle process.

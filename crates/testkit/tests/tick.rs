@@ -148,7 +148,7 @@ async fn a_database_that_is_held_back_has_its_slots_skipped_and_keeps_no_other_f
     let test = TestApp::new();
     hourly(&test).await;
     let config =
-        "databases:\n  - {id: m, name: M, engine: mongodb, host: h, database_name: d, schedule: '@hourly'}\n";
+        "databases:\n  - {id: m, name: M, engine: neo4j, host: h, database_name: d, schedule: '@hourly'}\n";
     let config = respaldo_core::config::Config::parse(config).unwrap();
     respaldo_core::config::apply(&test.app, &config).await.unwrap();
     test.clock.advance(SignedDuration::from_hours(1));

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
-use respaldo_api::content::{File, Selection};
+use respaldo_api::content::File;
 use respaldo_api::extract::JobIdPath;
 use respaldo_core::backup::{self, Download};
 use respaldo_core::model::{Artifact, Job, Status};
@@ -42,10 +42,11 @@ pub(crate) async fn download(
     let file = File { name, length: artifact.size_bytes, sha256: &artifact.sha256 };
     let selection = file.select(&headers)?;
     let (status, head) = file.head(&selection)?;
-    if method == Method::HEAD || selection == Selection::NotModified {
+    let wanted = selection.wanted(artifact.size_bytes).filter(|_| method != Method::HEAD);
+    let Some(range) = wanted else {
         return Ok((status, head, Body::empty()).into_response());
-    }
-    let bytes = Download::open(&app, id).await?.stream(selection.range(artifact.size_bytes));
+    };
+    let bytes = Download::open(&app, id).await?.stream(range);
     Ok((status, head, Body::from_stream(bytes)).into_response())
 }
 

@@ -76,6 +76,11 @@ pub const TABLE: &[Rule] = &[
     rule(Method::POST, "/backups/{id}/restore", Scope::Restore),
     rule(Method::POST, "/backups/{id}/verify", Scope::Admin),
     upload("/uploads", Scope::Admin, Scope::Restore),
+    rule(Method::POST, "/packages", Scope::Admin),
+    rule(Method::GET, "/packages", Scope::Admin),
+    rule(Method::GET, "/packages/{id}", Scope::Admin),
+    rule(Method::DELETE, "/packages/{id}", Scope::Delete),
+    rule(Method::GET, "/packages/{id}/download", Scope::Admin),
     rule(Method::GET, "/jobs", Scope::Admin),
     // Who may restore may follow the restore, whose id the answer has told.
     either(Method::GET, "/jobs/{id}", Scope::Admin, Scope::Restore),

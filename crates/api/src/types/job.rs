@@ -14,7 +14,7 @@ use super::{ErrorView, RestoreResultView, VerificationView, seconds_between};
 pub struct JobView {
     /// Its id; a dump's is its backup's.
     pub id: String,
-    /// What it does: `dump`, `restore` (its undo and its confirmation too) or `verify`.
+    /// What it does: `dump`, `restore` (its undo and its confirmation too), `verify` or `package`.
     pub kind: &'static str,
     /// In a backup's words.
     #[schema(value_type = String)]
@@ -65,6 +65,11 @@ pub enum ResultView {
         /// The backup.
         backup_id: String,
     },
+    /// Of a package job.
+    Package {
+        /// The package.
+        package_id: String,
+    },
     /// Of a test restore.
     Verification {
         /// The backup.
@@ -81,6 +86,7 @@ impl ResultView {
         let succeeded = job.status == Status::Succeeded;
         match &job.work {
             Work::Dump(_) => succeeded.then(|| Self::Backup { backup_id: job.id.to_string() }),
+            Work::Package(_) => succeeded.then(|| Self::Package { package_id: job.id.to_string() }),
             Work::Verify(test) => succeeded.then(|| Self::Verification {
                 backup_id: test.backup.to_string(),
                 verification: test.verdict.clone().map(VerificationView::from),

@@ -3,6 +3,7 @@
 mod backup;
 mod database;
 mod job;
+mod package;
 mod restore;
 mod retention;
 
@@ -17,6 +18,7 @@ pub use self::database::{
     registration_from,
 };
 pub use self::job::{JobView, LogLineView, ProgressView, ResultView};
+pub use self::package::{LeftOutView, MemberView, PackagePlanView, PackageView};
 pub use self::restore::{RefusalView, RestorePlanView, RestoreResultView, TargetView};
 pub use self::retention::{AppliedView, DecisionView, FateView, PlanView};
 

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
+use crate::jobs;
 use crate::model::{Artifact, Job, JobId, Status};
 use crate::ports::{Catalog, Clock};
 use crate::storage::Storage;
@@ -21,11 +22,11 @@ const HOLD: SignedDuration = SignedDuration::from_secs(60);
 const RENEW_EVERY: Duration = Duration::from_secs(20);
 
 /// What the leases of a backup's readers begin with.
-pub(super) fn lease_prefix(id: JobId) -> String {
+pub(crate) fn lease_prefix(id: JobId) -> String {
     format!("read/{id}/")
 }
 
-/// A succeeded backup that is being read: deletion waits for it.
+/// A succeeded backup, or package, that is being read: deletion waits for it.
 pub struct Download {
     job: Job,
     artifact: Artifact,
@@ -34,24 +35,25 @@ pub struct Download {
 }
 
 impl Download {
-    /// Holds a succeeded backup for reading; `Conflict` for one that has no artifact.
+    /// Holds a succeeded backup, or package, for reading; `Conflict` for one that has nothing stored.
     pub async fn open(app: &App, id: JobId) -> Result<Self> {
-        super::get(app, id).await?;
+        jobs::get(app, id).await?;
         let hold = Hold::take(app, id).await?;
         // Read again now that deletion would wait.
-        let job = super::get(app, id).await?;
-        match job.backup()?.artifact.clone() {
+        let job = jobs::get(app, id).await?;
+        let what = if job.package().is_ok() { "package" } else { "backup" };
+        match job.artifact().cloned() {
             Some(artifact) if job.status == Status::Succeeded => {
                 Ok(Self { job, artifact, storage: app.storage.clone(), hold })
             }
             _ => Err(Error::conflict(
-                "download a backup",
-                format!("backup {id} is {}: it has no artifact to download", job.status.as_str()),
+                format!("download a {what}"),
+                format!("{what} {id} is {}: it has nothing to download", job.status.as_str()),
             )),
         }
     }
 
-    /// The backup.
+    /// Its record.
     pub fn job(&self) -> &Job {
         &self.job
     }
@@ -71,7 +73,7 @@ impl Download {
 }
 
 /// A reader's lease, renewed beside it and given back when it is dropped.
-struct Hold {
+pub(crate) struct Hold {
     catalog: Arc<dyn Catalog>,
     name: String,
     fence: u64,
@@ -79,7 +81,7 @@ struct Hold {
 }
 
 impl Hold {
-    async fn take(app: &App, id: JobId) -> Result<Self> {
+    pub(crate) async fn take(app: &App, id: JobId) -> Result<Self> {
         let now = app.now();
         let name = format!("{}{}", lease_prefix(id), app.ids.ulid(now));
         let taken = app.catalog.acquire_lease(&name, "reader", now, now + HOLD).await?;

@@ -7,9 +7,9 @@
 
 mod adopt;
 pub(crate) mod attempt;
-mod download;
+pub(crate) mod download;
 mod manifest;
-mod naming;
+pub(crate) mod naming;
 pub mod open;
 mod run;
 pub(crate) mod staging;
@@ -26,6 +26,7 @@ use crate::databases;
 use crate::engine;
 use crate::jobs::{self, aftermath};
 use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId, Status};
+use crate::package;
 use crate::ports::{Cursor, Event, JobFilter, Totals};
 use crate::retention::heirs;
 use crate::{Error, Result};
@@ -106,11 +107,17 @@ pub async fn stats(app: &App, database: Option<DatabaseId>) -> Result<Totals> {
 /// and a later tick will finish.
 ///
 /// # Errors
-/// `Conflict` for one that has not ended, and for the safety backup of a restore that nobody has confirmed.
+/// `Conflict` for one that has not ended, for the safety backup of a restore that nobody has confirmed, and for
+/// one that a package is being made of.
 pub async fn delete(app: &App, id: JobId) -> Result<bool> {
     let found = get(app, id).await?;
     // Without its database no restore can be confirmed any more, nor undone.
     let undoable = found.backup()?.pinned && app.catalog.database(found.owner()?.id).await?.is_some();
+    if let Some(package) = package::holder_of(app, id).await? {
+        let message = format!("package {package} is being made of backup {id}");
+        let mend = format!("ask again when that has ended, or stop it: POST /jobs/{package}/cancel");
+        return Err(Error::conflict("delete a backup", message).with_mend(mend));
+    }
     aftermath::see_to(app, &found).await?;
     let delete = |job: &mut Job| {
         if undoable && job.backup()?.pinned && job.status == Status::Succeeded {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::app::App;
 use crate::jobs;
-use crate::model::{EngineKind, Job, Settings, artifact_name};
+use crate::model::{EngineKind, Job, Settings, Work, artifact_name, package_name};
 use crate::{Error, Result};
 
 /// More artifacts than this of one database in one second are not worth a name.
@@ -21,13 +21,13 @@ pub(super) fn shown_name(settings: &Settings) -> String {
 }
 
 /// The job with its name: the one it has, or the first that neither the catalog nor storage knows.
-pub(super) async fn named(app: &App, job: Job, fence: u64, started: Timestamp) -> Result<(Job, String)> {
-    if let Some(name) = job.backup()?.name.clone() {
+pub(crate) async fn named(app: &App, job: Job, fence: u64, started: Timestamp) -> Result<(Job, String)> {
+    if let Some(name) = job.file_name().map(ToOwned::to_owned) {
         return Ok((job, name));
     }
     let id = job.id.to_string();
     for nth in 1..=MOST_NAMESAKES {
-        let name = artifact_name(job.backup()?, started, nth);
+        let name = name_of(&job, started, nth)?;
         let claim = claim_key(&name);
         match app.catalog.claim(&claim, &id, started, None).await? {
             Some(other) if other != id => continue,
@@ -40,7 +40,10 @@ pub(super) async fn named(app: &App, job: Job, fence: u64, started: Timestamp) -
         }
         let job = jobs::update(app, job.id, |job| {
             job.check_fence(fence)?;
-            job.backup_mut()?.name = Some(name.clone());
+            match &mut job.work {
+                Work::Package(package) => package.name = Some(name.clone()),
+                _ => job.backup_mut()?.name = Some(name.clone()),
+            }
             Ok(())
         })
         .await?;
@@ -49,7 +52,14 @@ pub(super) async fn named(app: &App, job: Job, fence: u64, started: Timestamp) -
     Err(Error::conflict("name an artifact", "every name of this second is taken").with_retryable(true))
 }
 
-/// The claim that keeps a name for one backup.
+fn name_of(job: &Job, started: Timestamp, nth: u32) -> Result<String> {
+    match &job.work {
+        Work::Package(package) => Ok(package_name(package.format, started, nth)),
+        _ => Ok(artifact_name(job.backup()?, started, nth)),
+    }
+}
+
+/// The claim that keeps a name for one backup or package.
 pub(crate) fn claim_key(name: &str) -> String {
     format!("name/{name}")
 }

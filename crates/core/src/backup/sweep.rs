@@ -1,6 +1,6 @@
 //! Removing what attempts left behind and what was deleted.
 //!
-//! Only what belongs to a backup of this catalog is ever removed, under an attempt that it did not
+//! Only what belongs to a backup or a package of this catalog is ever removed, under an attempt that it did not
 //! commit or after it was marked `deleting`: whatever else lies in storage is somebody else's.
 
 use super::naming::claim_key;
@@ -11,7 +11,7 @@ use crate::keys;
 use crate::model::{Job, Status, WorkKind};
 use crate::ports::Event;
 use crate::retention::heirs;
-use crate::{ErrorKind, Result, verify};
+use crate::{ErrorKind, Result, package, verify};
 
 /// Removes the leftovers of every attempt of an ended job that did not commit, when that is due.
 /// Answers how many attempts.
@@ -43,7 +43,7 @@ pub(crate) async fn sweep(app: &App, job: &Job) -> Result<usize> {
 /// Settles what an attempt may have written after its job was taken from it. Whoever has the job now
 /// may be adopting the attempt, so it is removed only where that is ruled out, and else left on the
 /// job's list.
-pub(super) async fn disown(app: &App, job: &Job, attempt: u32) -> Result<()> {
+pub(crate) async fn disown(app: &App, job: &Job, attempt: u32) -> Result<()> {
     let mut ours = true;
     let confessed = jobs::update(app, job.id, |job| {
         ours = job.confess(attempt);
@@ -57,24 +57,30 @@ pub(super) async fn disown(app: &App, job: &Job, attempt: u32) -> Result<()> {
 }
 
 /// Tells what storage refused and nothing stopped for.
-pub(super) async fn complain(app: &App) -> Result<()> {
+pub(crate) async fn complain(app: &App) -> Result<()> {
     match app.storage.complaint() {
         Some(refusal) => app.events.publish(Event::StorageRefused(refusal)).await,
         None => Ok(()),
     }
 }
 
+/// Where a job's objects lie.
+fn folder(job: &Job) -> Result<String> {
+    match job.work.kind() {
+        WorkKind::Package => Ok(keys::package_prefix(job.id)),
+        _ => Ok(keys::backup_prefix(job.owner()?.uid, job.id)),
+    }
+}
+
 /// Removes all that one attempt put into storage: the name that people see, then manifest, then
 /// artifact.
-pub(super) async fn remove_attempt(app: &App, job: &Job, attempt: u32) -> Result<()> {
-    let uid = job.owner()?.uid;
-    let folder = keys::attempt_prefix(uid, job.id, attempt);
+pub(crate) async fn remove_attempt(app: &App, job: &Job, attempt: u32) -> Result<()> {
+    let folder = keys::attempt_below(&folder(job)?, attempt);
     let keys = app.storage.list(&folder).await?;
-    if let Some(name) = &job.backup()?.name {
+    if let Some(name) = job.file_name() {
         // The volumes that are there, and the one that was on its way.
         for number in 1..=keys.len() + 1 {
-            let key = keys::volume(uid, job.id, attempt, name, number);
-            app.storage.abort_unfinished(&key).await?;
+            app.storage.abort_unfinished(&keys::volume_below(&folder, name, number)).await?;
         }
     }
     app.storage.hide(&keys).await?;
@@ -85,47 +91,49 @@ pub(super) async fn remove_attempt(app: &App, job: &Job, attempt: u32) -> Result
 /// Removes what the record itself names: the record is the last to know it, and a store's list may be
 /// behind.
 async fn remove_committed(app: &App, job: &Job) -> Result<()> {
-    let Some(artifact) = &job.backup()?.artifact else { return Ok(()) };
+    let Some(artifact) = job.artifact() else { return Ok(()) };
     let volumes: Vec<String> = artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
     app.storage.hide(&volumes).await?;
-    app.storage.delete(&keys::manifest(job.owner()?.uid, job.id, artifact.attempt)).await?;
+    let attempt = keys::attempt_below(&folder(job)?, artifact.attempt);
+    app.storage.delete(&keys::manifest_below(&attempt)).await?;
     for volume in &volumes {
         app.storage.delete(volume).await?;
     }
     Ok(())
 }
 
-/// Removes all that a backup has in storage.
+/// Removes all that a job has in storage.
 async fn remove_stored(app: &App, job: &Job) -> Result<()> {
     for attempt in &job.attempts.litter {
         remove_attempt(app, job, *attempt).await?;
     }
     remove_committed(app, job).await?;
-    let folder = keys::backup_prefix(job.owner()?.uid, job.id);
+    let folder = folder(job)?;
     let keys = app.storage.list(&folder).await?;
     app.storage.hide(&keys).await?;
     app.storage.delete_below(&folder).await.map(drop)
 }
 
-/// Goes on with a deletion. True when the backup is gone; false while a reader holds it.
+/// Goes on with a deletion. True when it is gone; false while a reader holds it.
 pub(crate) async fn finish_deletion(app: &App, job: &Job) -> Result<bool> {
     if job.status != Status::Deleting {
         return Ok(false);
     }
-    if job.backup().is_err() {
-        return forget(app, job).await;
-    }
     // Before anything else: who died between the mark and this may have left it undone.
-    heirs::protect(app, job).await?;
+    match job.work.kind() {
+        WorkKind::Dump => heirs::protect(app, job).await?,
+        WorkKind::Package => package::hand_counts_on(app, job).await?,
+        WorkKind::Restore | WorkKind::Verify => return forget(app, job).await,
+    }
     let readers = app.catalog.live_leases(&super::download::lease_prefix(job.id), app.now()).await?;
     if !readers.is_empty() {
         return Ok(false);
     }
     // Before its first attempt nothing of it was in storage: a record of a skipped slot costs no request.
-    if job.attempts.current > 0 || job.backup()?.artifact.is_some() {
+    if job.attempts.current > 0 || job.artifact().is_some() {
         remove_stored(app, job).await?;
     }
-    if let Some(name) = &job.backup()?.name {
+    if let Some(name) = job.file_name() {
         app.catalog.release_claim(&claim_key(name), &job.id.to_string()).await?;
     }
     tombstone::bury(app, job).await?;

@@ -1,4 +1,4 @@
-//! Tombstones: the slot of a backup that was deleted stays used.
+//! Tombstones: the slot of a backup, or of a package, that was deleted stays used.
 //!
 //! A slot's job has an id that follows from its slot, and a conditional create gives it one job. That
 //! holds while the record is there. A tick that had read the database, was stopped for long, and goes on
@@ -19,7 +19,7 @@ fn key(job: &Job) -> String {
 
 /// Marks the slot of a scheduled backup as used, before its record goes.
 pub(crate) async fn bury(app: &App, job: &Job) -> Result<()> {
-    if job.backup()?.slot.is_none() {
+    if job.slot().is_none() {
         return Ok(());
     }
     let now = app.now();
@@ -30,7 +30,7 @@ pub(crate) async fn bury(app: &App, job: &Job) -> Result<()> {
 /// creation: that was possible either because the slot never had a job, or because the job's record had
 /// gone, and its tombstone came before that.
 async fn is_buried(app: &App, job: &Job) -> Result<bool> {
-    if job.backup()?.slot.is_none() {
+    if job.slot().is_none() {
         return Ok(false);
     }
     // A claim that has long expired to all whose clocks are less than that apart: it asks, and holds nothing.

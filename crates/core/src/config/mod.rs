@@ -23,7 +23,7 @@ pub(crate) use self::apply::claim_of_entry;
 pub use self::apply::{Applied, apply};
 
 use crate::limits::Uploads;
-use crate::model::Credentials;
+use crate::model::{Credentials, PackageFormat};
 use crate::verify::TestServer;
 use crate::{Error, ErrorKind, Result};
 
@@ -61,7 +61,7 @@ pub const DEFAULT_VERIFY_SCHEDULE: &str = "0 5 * * *";
 pub struct Config {
     /// What databases inherit.
     pub global: Global,
-    /// How packages are made; none: no packages. Accepted and checked; packages are not built yet.
+    /// How packages are made, where the file says.
     pub package: Option<PackageConf>,
     /// When retention runs over all databases, as a crontab in `global.timezone`; none: it has no schedule
     /// of its own.
@@ -139,22 +139,16 @@ pub struct Verify {
 pub struct PackageConf {
     /// When packages are made; none: only when asked.
     pub schedule: Option<String>,
+    /// The zone of that schedule; none: `global.timezone`.
+    pub timezone: Option<String>,
     /// The kind of archive.
-    pub compression: PackageCompression,
+    pub compression: PackageFormat,
     /// Packages older than this many days are removed; none: no limit.
     pub retention_days: Option<u32>,
     /// Packages beyond the newest this many are removed; none: no limit.
     pub max_backups: Option<u32>,
-}
-
-/// The kind of archive that a package is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum PackageCompression {
-    /// `zip`.
-    #[default]
-    Zip,
-    /// `tar.gz`.
-    TarGz,
+    /// Whether a package may do without a database whose backup is missing or broken.
+    pub allow_incomplete: bool,
 }
 
 /// The section `server`.

@@ -6,10 +6,10 @@ use super::place::{Known, Place};
 use super::{
     Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
     DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_SAFETY_DAYS, DEFAULT_STALL_SECONDS,
-    DEFAULT_VERIFY_SCHEDULE, Global, PackageCompression, PackageConf, Restore, Server, Stores, Verify,
-    entries, fields, servers,
+    DEFAULT_VERIFY_SCHEDULE, Global, PackageConf, Restore, Server, Stores, Verify, entries, fields, servers,
 };
 use crate::limits::{GIGABYTE, Uploads};
+use crate::model::PackageFormat;
 use crate::retention::RECORD_DAYS;
 use crate::{Error, Result};
 
@@ -48,8 +48,10 @@ const SERVER: Known = Known {
     later: &[],
 };
 
-const PACKAGE: Known =
-    Known { fields: &["schedule", "compression", "retention_days", "max_backups"], later: &[] };
+const PACKAGE: Known = Known {
+    fields: &["schedule", "timezone", "compression", "retention_days", "max_backups", "allow_incomplete"],
+    later: &[],
+};
 
 const RESTORE: Known = Known { fields: &["allow_superuser", "safety_days"], later: &[] };
 const VERIFY: Known = Known { fields: &["policy", "schedule", "timezone", "servers"], later: &[] };
@@ -104,13 +106,14 @@ fn package(place: &Place<'_>) -> Result<PackageConf> {
     let number = |name, max| section.some(name).map(|place: &Place<'_>| place.number(1, max)).transpose();
     Ok(PackageConf {
         schedule: section.some("schedule").map(fields::schedule).transpose()?,
-        compression: match section.some("compression").map(|place| place.choice(&["zip", "tar.gz"])) {
-            Some(word) if word.as_ref().is_ok_and(|word| *word == "tar.gz") => PackageCompression::TarGz,
-            Some(word) => word.map(|_| PackageCompression::Zip)?,
-            None => PackageCompression::default(),
+        timezone: section.some("timezone").map(fields::timezone).transpose()?,
+        compression: match section.some("compression") {
+            Some(word) => word.choice(&["zip", "tar.gz"])?.parse()?,
+            None => PackageFormat::default(),
         },
         retention_days: number("retention_days", fields::MAX_DAYS)?,
         max_backups: number("max_backups", fields::MAX_KEPT)?,
+        allow_incomplete: section.some("allow_incomplete").map(Place::boolean).transpose()?.unwrap_or(false),
     })
 }
 

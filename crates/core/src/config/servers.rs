@@ -10,8 +10,12 @@ use crate::verify::TestServer;
 
 const SERVER: Known =
     Known { fields: &["engine", "host", "port", "username_var", "password_var", "tls"], later: &[] };
-const ENGINES: [(&str, EngineKind); 3] =
-    [("postgres", EngineKind::Postgres), ("mysql", EngineKind::Mysql), ("mariadb", EngineKind::Mariadb)];
+const ENGINES: [(&str, EngineKind); 4] = [
+    ("postgres", EngineKind::Postgres),
+    ("mysql", EngineKind::Mysql),
+    ("mariadb", EngineKind::Mariadb),
+    ("mongodb", EngineKind::Mongodb),
+];
 
 /// Reads the list, which has one server at most for a kind of database.
 pub(super) fn read(place: &Place<'_>) -> Result<Vec<TestServer>> {

@@ -14,6 +14,7 @@ use super::MOST_CONFLICTS;
 use crate::app::App;
 use crate::jobs;
 use crate::model::{Database, DatabaseId, Job, JobId};
+use crate::package;
 use crate::ports::Event;
 use crate::retention;
 use crate::verify;
@@ -45,6 +46,7 @@ async fn tell(app: &App, job: &Job) -> Result<()> {
     // Boxed, because every backup's own future would have to have room for it.
     Box::pin(retention::after_backup(app, job)).await?;
     Box::pin(verify::after_backup(app, job)).await?;
+    Box::pin(package::after(app, job)).await?;
     app.events.publish(Event::JobEnded(Box::new(job.clone()))).await?;
     let told = jobs::update(app, job.id, |job| {
         job.told();

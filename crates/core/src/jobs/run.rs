@@ -12,7 +12,7 @@ use super::{aftermath, update};
 use crate::app::App;
 use crate::engine::{JobLog, Meter};
 use crate::model::{Job, JobId, WorkKind};
-use crate::{ErrorKind, Result, backup, restore, verify};
+use crate::{ErrorKind, Result, backup, package, restore, verify};
 
 /// How a run of a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,7 @@ pub async fn run(app: &App, id: JobId, worker: &Worker) -> Result<Ran> {
         None => Ok(Ran::NotOurs),
         Some(WorkKind::Dump) => Box::pin(backup::run(app, id, worker)).await,
         Some(WorkKind::Restore) => Box::pin(restore::run(app, id, worker)).await,
+        Some(WorkKind::Package) => Box::pin(package::run(app, id, worker)).await,
         Some(WorkKind::Verify) => Box::pin(verify::run(app, id, worker)).await,
     }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use prometheus::proto::MetricFamily;
 
 use super::family::{Family, Labels, instant, number};
+use super::packages::Packages;
 use crate::Result;
 use crate::app::App;
 use crate::jobs::live_places;
@@ -12,11 +13,10 @@ use crate::ports::{Cursor, JobFilter, Totals};
 use crate::storage::Space;
 
 const PAGE: usize = 1_000;
-/// What a package can end as.
-const PACKAGE_ENDS: [Status; 2] = [Status::Succeeded, Status::Failed];
 
 pub(super) struct Installation {
     totals: Totals,
+    packages: Packages,
     oldest_queued_at: Option<Timestamp>,
     places_taken: usize,
     places_max: u32,
@@ -42,6 +42,7 @@ impl Installation {
         }
         Ok(Self {
             totals,
+            packages: Packages::read(app).await?,
             oldest_queued_at,
             places_taken,
             places_max: app.limits.max_parallel_jobs,
@@ -52,18 +53,18 @@ impl Installation {
 
     pub(super) fn into_families(self) -> impl Iterator<Item = MetricFamily> {
         let [available, total] = self.disks();
+        let packages = self.packages.families();
         let families = [
             self.jobs(),
             self.oldest_queued(),
             self.places(),
             self.stored(),
-            packages(),
             available,
             total,
             self.errors(),
             build(),
         ];
-        families.into_iter().filter_map(Family::finish)
+        families.into_iter().chain(packages).filter_map(Family::finish)
     }
 
     fn jobs(&self) -> Family {
@@ -130,18 +131,6 @@ impl Installation {
         }
         family
     }
-}
-
-/// Packages are not made yet, and the counter that dashboards ask for is there already.
-fn packages() -> Family {
-    let mut family = Family::counter(
-        "backup_package_total",
-        "Packages that have ended, by how: succeeded or failed. Not made in this version: 0.",
-    );
-    for status in PACKAGE_ENDS {
-        family.add(&Labels::default().with("status", status.as_str()), 0.0);
-    }
-    family
 }
 
 fn build() -> Family {

@@ -11,6 +11,7 @@
 mod database;
 mod family;
 mod installation;
+mod packages;
 
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;

@@ -111,6 +111,7 @@ pub enum Runner {
 /// everywhere: in requests, in `config.yaml`, in errors and in merges.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the file, by its name")]
 pub struct Settings {
     /// What people call it.
     pub name: String,

@@ -114,6 +114,8 @@ impl History {
             Work::Dump(_) => self.count_backup(job, now),
             Work::Restore(_) => *self.restores.entry(job.status.as_str().to_owned()).or_default() += 1,
             Work::Verify(test) => self.count_verdict(test, now),
+            // It is of no single database, and counted elsewhere.
+            Work::Package(_) => {}
         }
     }
 

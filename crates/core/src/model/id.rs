@@ -93,6 +93,12 @@ impl JobId {
         Self::derived(begins.as_millisecond(), &parts)
     }
 
+    /// The id of the package of one slot of the packages' schedule.
+    pub fn for_package(slot: jiff::Timestamp) -> Self {
+        let millis = slot.as_millisecond();
+        Self::derived(millis, &[b"respaldo package v1", &millis.to_be_bytes()])
+    }
+
     /// A ULID of that time, whose random part follows from these parts.
     fn derived(millis: i64, parts: &[&[u8]]) -> Self {
         let mut hasher = blake3::Hasher::new();

@@ -17,6 +17,7 @@
 //! decides whose result counts.
 
 mod attempts;
+mod work;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -25,8 +26,8 @@ pub use attempts::Attempts;
 
 use super::backup::{Artifact, Backup};
 use super::id::{DatabaseId, DatabaseUid, JobId};
-use super::restore::Restoration;
-use super::verify::TestRestore;
+use super::package::Package;
+use super::package_manifest::PackageManifest;
 use super::work::Work;
 use crate::fingerprint::Fingerprint;
 use crate::{Error, ErrorKind, Result};
@@ -163,7 +164,15 @@ impl Job {
         now: Timestamp,
         most_attempts: u32,
     ) -> Self {
-        let database = Some(Owner { id: database_id, uid });
+        Self::queued(id, Some(Owner { id: database_id, uid }), work, now, most_attempts)
+    }
+
+    /// A package job that waits for a worker.
+    pub fn packaging(id: JobId, package: Package, now: Timestamp, most_attempts: u32) -> Self {
+        Self::queued(id, None, Work::Package(Box::new(package)), now, most_attempts)
+    }
+
+    fn queued(id: JobId, database: Option<Owner>, work: Work, now: Timestamp, most_attempts: u32) -> Self {
         Self {
             id,
             revision: 0,
@@ -192,64 +201,6 @@ impl Job {
         most_attempts: u32,
     ) -> Self {
         Self::new(id, database, Work::Dump(Box::new(backup)), now, most_attempts)
-    }
-
-    /// The database that this job works on; `NotFound` for a job that works on no single one.
-    pub fn owner(&self) -> Result<Owner> {
-        self.database.ok_or_else(|| Error::not_found("the database of job", self.id))
-    }
-
-    /// That database's number.
-    pub fn database_id(&self) -> Option<DatabaseId> {
-        self.database.map(|owner| owner.id)
-    }
-
-    /// The backup that this job makes; `NotFound` for a job that makes none.
-    pub fn backup(&self) -> Result<&Backup> {
-        match &self.work {
-            Work::Dump(backup) => Ok(backup),
-            _ => Err(Error::not_found("backup", self.id)),
-        }
-    }
-
-    /// The backup that this job makes, to be changed.
-    pub fn backup_mut(&mut self) -> Result<&mut Backup> {
-        match &mut self.work {
-            Work::Dump(backup) => Ok(backup),
-            _ => Err(Error::not_found("backup", self.id)),
-        }
-    }
-
-    /// What this job restores; `NotFound` for a job that restores nothing.
-    pub fn restoration(&self) -> Result<&Restoration> {
-        match &self.work {
-            Work::Restore(restoration) => Ok(restoration),
-            _ => Err(Error::not_found("restore", self.id)),
-        }
-    }
-
-    /// What this job restores, to be changed.
-    pub fn restoration_mut(&mut self) -> Result<&mut Restoration> {
-        match &mut self.work {
-            Work::Restore(restoration) => Ok(restoration),
-            _ => Err(Error::not_found("restore", self.id)),
-        }
-    }
-
-    /// What this job test-restores; `NotFound` for a job that does not.
-    pub fn test_restore(&self) -> Result<&TestRestore> {
-        match &self.work {
-            Work::Verify(test) => Ok(test),
-            _ => Err(Error::not_found("test restore", self.id)),
-        }
-    }
-
-    /// What this job test-restores, to be changed.
-    pub fn test_restore_mut(&mut self) -> Result<&mut TestRestore> {
-        match &mut self.work {
-            Work::Verify(test) => Ok(test),
-            _ => Err(Error::not_found("test restore", self.id)),
-        }
     }
 
     /// When a tick should look at this job: a queued one whose doorbell may have been lost, a lease
@@ -325,7 +276,7 @@ impl Job {
         self.fence += 1;
         self.attempts.current += 1;
         self.attempts.not_before = None;
-        if matches!(self.work, Work::Dump(_)) {
+        if matches!(self.work, Work::Dump(_) | Work::Package(_)) {
             self.attempts.litter.insert(self.attempts.current);
         }
         self.lease = Some(Lease { owner: owner.to_owned(), fence: self.fence, expires_at: now + ttl });
@@ -380,6 +331,21 @@ impl Job {
         let backup = self.backup_mut()?;
         backup.artifact = Some(artifact);
         backup.fingerprint = fingerprint;
+        self.error = None;
+        self.end(Status::Succeeded, now);
+        Ok(())
+    }
+
+    /// Commits an attempt's archive, as [`Job::succeed`] does an artifact.
+    pub fn packaged(&mut self, fence: u64, manifest: PackageManifest, now: Timestamp) -> Result<()> {
+        self.check_fence(fence)?;
+        let package = self.package_mut()?;
+        package.members = manifest.members;
+        package.left_out = manifest.left_out;
+        let artifact = package.artifact.insert(manifest.artifact);
+        let (attempt, raw_bytes, stored_bytes) = (artifact.attempt, artifact.raw_bytes, artifact.size_bytes);
+        self.attempts.litter.remove(&attempt);
+        self.progress = Progress { raw_bytes, stored_bytes };
         self.error = None;
         self.end(Status::Succeeded, now);
         Ok(())
@@ -450,7 +416,8 @@ impl Job {
 
     /// Turns a job that was never stored into the record of a slot that gave no backup.
     pub fn skip(&mut self, reason: &str, now: Timestamp) {
-        self.error = Some(Error::conflict("start a scheduled backup", reason));
+        let what = if self.package().is_ok() { "package" } else { "backup" };
+        self.error = Some(Error::conflict(format!("start a scheduled {what}"), reason));
         self.end(Status::Skipped, now);
     }
 

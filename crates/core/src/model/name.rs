@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::backup::{Backup, BackupKind};
 use super::database::{DumpFormat, EngineKind};
+use super::package::PackageFormat;
 use crate::seal::Compression;
 
 /// File systems refuse names beyond 255 bytes; this leaves room for time, suffix and extensions.
@@ -56,6 +57,13 @@ pub fn artifact_extension(backup: &Backup) -> String {
         extension.push_str(".age");
     }
     extension
+}
+
+/// The name of a package's archive; `nth` as in [`artifact_name`].
+pub fn package_name(format: PackageFormat, started: Timestamp, nth: u32) -> String {
+    let time = started.to_zoned(TimeZone::UTC).strftime("%Y%m%d_%H%M%S");
+    let namesake = if nth > 1 { format!("-{nth}") } else { String::new() };
+    format!("package_{time}{namesake}.{format}")
 }
 
 /// The whole name; `nth` is 1 for the first try and grows while the catalog already knows the name.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::backup::{BackupKind, VerificationStatus};
 use super::id::JobId;
 use super::job::{Job, Status};
+use super::package::PackageKind;
 
 /// The few fields of a dump job that retention judges by. It is read from a job's record without its
 /// artifact, its fingerprint and its attempts, so that ten thousand of them are read at once.
@@ -52,6 +53,27 @@ impl Outline {
             stored: backup.artifact.is_some(),
             verdict: backup.verification.as_ref().map(|verification| verification.status),
             pinned: backup.pinned,
+            needed: false,
+        })
+    }
+
+    /// The outline of a package job, which is judged as a backup is; none of another.
+    pub fn of_package(job: &Job) -> Option<Self> {
+        let package = job.package().ok()?;
+        Some(Self {
+            id: job.id,
+            status: job.status,
+            kind: match package.kind {
+                PackageKind::Scheduled => BackupKind::Scheduled,
+                PackageKind::Manual => BackupKind::Manual,
+            },
+            created_at: job.created_at,
+            finished_at: job.finished_at,
+            untold: job.untold,
+            name: package.name.clone(),
+            stored: package.artifact.is_some(),
+            verdict: None,
+            pinned: false,
             needed: false,
         })
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::backup::Backup;
+use super::package::Package;
 use super::restore::Restoration;
 use super::verify::TestRestore;
 
@@ -16,6 +17,8 @@ pub enum Work {
     Restore(Box<Restoration>),
     /// Restore a backup into a scratch server and compare.
     Verify(Box<TestRestore>),
+    /// Put the latest good backups of several databases into one archive.
+    Package(Box<Package>),
 }
 
 /// The kinds of work, one for each function that works on jobs.
@@ -27,6 +30,8 @@ pub enum WorkKind {
     Restore,
     /// Test-restoring.
     Verify,
+    /// Packaging.
+    Package,
 }
 
 impl Work {
@@ -36,6 +41,7 @@ impl Work {
             Self::Dump(_) => WorkKind::Dump,
             Self::Restore(_) => WorkKind::Restore,
             Self::Verify(_) => WorkKind::Verify,
+            Self::Package(_) => WorkKind::Package,
         }
     }
 
@@ -52,6 +58,7 @@ impl WorkKind {
             Self::Dump => "dump",
             Self::Restore => "restore",
             Self::Verify => "verify",
+            Self::Package => "package",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::model::{BackupKind, Job, JobId, Manifest, RestoreMode, RestoreStep, S
 use crate::{Error, ErrorKind, Result};
 
 /// A safety backup that is not there yet is looked at again after this long at the earliest.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+pub(super) const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// Restores a backup.
 pub(super) async fn load(restoring: &Restoring<'_>, backup: JobId) -> Result<Done, Stop> {
@@ -93,9 +93,6 @@ impl<'a> Loading<'a> {
     /// Everything up to the swap.
     async fn load(&self) -> Result<Ready> {
         let Self { restoring, manifest, target, .. } = self;
-        if self.somebody_is_first().await? {
-            return Ok(Ready::Waiting(self.restoring.app().now() + LOOK_AGAIN));
-        }
         self.check_vacant().await?;
         if let Some(until) = self.save().await? {
             return Ok(Ready::Waiting(until));
@@ -113,14 +110,6 @@ impl<'a> Loading<'a> {
         let loaded = self.restorer.load(target, &dump).await?;
         self.compare(&loaded)?;
         Ok(Ready::Loaded(loaded))
-    }
-
-    /// Whether an older restore of the same target has not ended: two that were asked for in the same moment.
-    async fn somebody_is_first(&self) -> Result<bool> {
-        let (app, mine) = (self.restoring.app(), &self.restoring.job);
-        let older = |job: &Job| (job.created_at, job.id) < (mine.created_at, mine.id);
-        let others = jobs::restores_of(app, mine.owner()?.id, self.target.database_name()).await?;
-        Ok(others.iter().any(older))
     }
 
     /// What was not there when the restore was asked for may be there now, and nobody has saved it.

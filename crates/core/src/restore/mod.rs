@@ -18,6 +18,7 @@ mod plan;
 mod request;
 mod run;
 pub(crate) mod target;
+mod turn;
 mod undo;
 
 pub use self::plan::{Plan, Request, Wanted, plan};

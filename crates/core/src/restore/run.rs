@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::target::Spot;
-use super::{load, undo};
+use super::{load, turn, undo};
 use crate::app::App;
 use crate::backup::staging::Staging;
 use crate::databases;
@@ -126,13 +126,24 @@ impl<'a> Restoring<'a> {
         }
     }
 
-    async fn run(self) -> Result<Ran> {
-        let work: BoxFuture<'_, Result<Done, Stop>> = match self.restoration()?.action {
-            RestoreAction::Load { backup } => Box::pin(load::load(&self, backup)),
-            RestoreAction::Undo { of } => Box::pin(undo::undo(&self, of)),
-            RestoreAction::Confirm { of } => Box::pin(undo::confirm(&self, of)),
+    /// Does the work once no other restore of the same target is at it.
+    async fn in_turn(&self) -> Result<Done, Stop> {
+        let restoration = self.restoration().map_err(Stop::Failed)?;
+        let turn = turn::take(self.app(), &self.database.settings, &restoration.target, self.job.id);
+        if !self.keep(turn).await? {
+            self.log.info("another restore of the same target is at work; waiting for its end");
+            return Ok(Done::Waiting(self.app().now() + load::LOOK_AGAIN));
+        }
+        let work: BoxFuture<'_, Result<Done, Stop>> = match restoration.action {
+            RestoreAction::Load { backup } => Box::pin(load::load(self, backup)),
+            RestoreAction::Undo { of } => Box::pin(undo::undo(self, of)),
+            RestoreAction::Confirm { of } => Box::pin(undo::confirm(self, of)),
         };
-        match work.await {
+        work.await
+    }
+
+    async fn run(self) -> Result<Ran> {
+        match self.in_turn().await {
             Ok(Done::Ended { kept, warnings }) => {
                 undo::tell_undone(&self).await?;
                 self.log.info("done");
@@ -184,7 +195,7 @@ pub(super) enum Done {
         /// What the engine had to say.
         warnings: Vec<String>,
     },
-    /// Somebody else makes the safety backup; look again then.
+    /// Somebody else makes the safety backup, or restores the same target; look again then.
     Waiting(Timestamp),
 }
 

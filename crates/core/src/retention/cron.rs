@@ -1,15 +1,12 @@
 //! Retention by a schedule of its own, once for each slot however many servers there are.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Outcome, apply, records};
 use crate::app::App;
 use crate::model::{Database, DatabaseId};
 use crate::ports::Event;
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Turns};
 use crate::tick::Ticked;
 use crate::{Error, Result};
 
@@ -21,32 +18,26 @@ const PAGE: usize = 1_000;
 /// When retention runs over all databases.
 #[derive(Debug, Clone)]
 pub struct Cron {
-    schedule: Schedule,
-    /// The newest slot that is known as claimed, so that a tick need not ask the catalog each time.
-    seen: Arc<AtomicI64>,
+    turns: Turns,
 }
 
 impl Cron {
     /// Runs by this schedule.
     pub fn new(schedule: Schedule) -> Self {
-        Self { schedule, seen: Arc::new(AtomicI64::new(i64::MIN)) }
+        Self { turns: Turns::of(schedule) }
     }
 
     /// The newest slot that has come.
     pub fn newest_slot(&self, now: Timestamp) -> Option<Timestamp> {
-        self.schedule.newest_until(now)
+        self.turns.schedule().newest_until(now)
     }
 
     /// Whether this slot is ours to run: nobody has claimed it before.
     async fn claim(&self, app: &App, slot: Timestamp, now: Timestamp) -> Result<bool> {
-        let second = slot.as_second();
-        if self.seen.load(Ordering::Relaxed) == second {
-            return Ok(false);
-        }
-        let expires_at = self.schedule.next_after(slot).max(now).checked_add(CLAIM_OUTLIVES).ok();
+        let expires_at = self.turns.schedule().next_after(slot).max(now).checked_add(CLAIM_OUTLIVES).ok();
         let earlier =
             app.catalog.claim(&format!("retention/{slot}"), &now.to_string(), now, expires_at).await?;
-        self.seen.store(second, Ordering::Relaxed);
+        self.turns.passed(slot);
         Ok(earlier.is_none())
     }
 }
@@ -58,7 +49,7 @@ pub async fn tick(app: &App) -> Result<Ticked> {
     let mut ticked = Ticked::default();
     let now = app.now();
     let Some(cron) = &app.limits.retention else { return Ok(ticked) };
-    let Some(slot) = cron.newest_slot(now) else { return Ok(ticked) };
+    let Some(slot) = cron.turns.due(now) else { return Ok(ticked) };
     if !cron.claim(app, slot, now).await? {
         return Ok(ticked);
     }

@@ -77,7 +77,7 @@ async fn heirs(app: &App, removed: &Job) -> Result<Vec<Job>> {
 }
 
 /// The newest such backup; where its time has not come, the newest besides whose time has.
-async fn newest(app: &App, database: DatabaseId, such: fn(&Outline) -> bool) -> Result<Vec<Job>> {
+pub(crate) async fn newest(app: &App, database: DatabaseId, such: fn(&Outline) -> bool) -> Result<Vec<Job>> {
     let now = app.now();
     let filter = JobFilter {
         database_id: Some(database),

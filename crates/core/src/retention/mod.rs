@@ -24,6 +24,7 @@ pub use self::plan::{Action, Decision, Frozen, LEAST_RECORD_DAYS, Plan, Policy, 
 use crate::app::App;
 use crate::jobs;
 use crate::model::{BackupKind, Database, DatabaseId, Job, JobId, Outline, Restoration, Status};
+use crate::package;
 use crate::ports::{Cursor, Event};
 use crate::{ErrorKind, Result};
 
@@ -47,11 +48,12 @@ pub async fn show(app: &App, database: &Database) -> Result<Plan> {
     Ok(plan(&policy, outlines, app.now()))
 }
 
-/// The backups that restores name which have not ended: those that they load and those that undo them. A
-/// backup may be restored into another database, so all restores are asked.
+/// The backups that restores name which have not ended: those that they load and those that undo them; and
+/// those that a package is being made of. A backup may be restored into another database, so all are asked.
 async fn needed(app: &App) -> Result<HashSet<JobId>> {
     let jobs = jobs::unended(app, None).await?;
-    Ok(jobs.iter().filter_map(|job| job.restoration().ok()).flat_map(Restoration::backups).collect())
+    let restored = jobs.iter().filter_map(|job| job.restoration().ok()).flat_map(Restoration::backups);
+    Ok(restored.chain(jobs.iter().flat_map(package::members_of)).collect())
 }
 
 /// All of a database's jobs in outline, newest first.

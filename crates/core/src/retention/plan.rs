@@ -103,7 +103,7 @@ pub enum Reason {
     SafetyOlder(u32),
     /// A safety backup that undoes a restore.
     Undoes,
-    /// A restore that has not ended needs it.
+    /// A restore or a package that has not ended needs it.
     Needed,
     /// The newest good backup of the database.
     NewestGood,
@@ -142,7 +142,7 @@ impl fmt::Display for Reason {
             Self::SafetyOlder(1) => f.write_str("a safety backup older than 1 day"),
             Self::SafetyOlder(days) => write!(f, "a safety backup older than {days} days"),
             Self::Undoes => f.write_str("it undoes a restore"),
-            Self::Needed => f.write_str("a restore that has not ended needs it"),
+            Self::Needed => f.write_str("a restore or a package that has not ended needs it"),
             Self::NewestGood => f.write_str("the newest good backup"),
             Self::NewestVerified => f.write_str("the newest verified backup"),
             Self::OfKind(kind) => write!(f, "{}: kept", kind.as_str()),

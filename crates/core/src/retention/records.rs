@@ -33,7 +33,7 @@ pub(super) async fn forget_old(app: &App, id: DatabaseId) -> Result<usize> {
 
 fn is_forgettable(job: &Job, before: Timestamp) -> bool {
     let needed = match &job.work {
-        Work::Dump(_) => true,
+        Work::Dump(_) | Work::Package(_) => true,
         Work::Restore(restoration) => restoration.kept.is_some(),
         Work::Verify(_) => false,
     };

@@ -1,8 +1,5 @@
 //! Test restores that nobody has to ask for: after each backup, once a day, once a week.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -11,7 +8,7 @@ use super::request;
 use crate::app::App;
 use crate::model::{BackupKind, Database, Job, JobId, Status, VerifyPolicy};
 use crate::ports::{Event, JobFilter};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Turns};
 use crate::tick::Ticked;
 use crate::{ErrorKind, Result};
 
@@ -24,15 +21,13 @@ const PAGE: usize = 1_000;
 /// week, that finds a good backup has it tested; later ones of the same day or week find that done.
 #[derive(Debug, Clone)]
 pub struct Cron {
-    schedule: Schedule,
-    /// The newest slot that this process has seen to.
-    seen: Arc<AtomicI64>,
+    turns: Turns,
 }
 
 impl Cron {
     /// Runs by this schedule.
     pub fn new(schedule: Schedule) -> Self {
-        Self { schedule, seen: Arc::new(AtomicI64::new(i64::MIN)) }
+        Self { turns: Turns::of(schedule) }
     }
 }
 
@@ -67,10 +62,7 @@ fn monday(day: Date) -> Option<Date> {
 pub async fn tick(app: &App) -> Result<Ticked> {
     let mut ticked = Ticked::default();
     let Some(cron) = &app.limits.verify else { return Ok(ticked) };
-    let Some(slot) = cron.schedule.newest_until(app.now()) else { return Ok(ticked) };
-    if cron.seen.load(Ordering::Relaxed) == slot.as_second() {
-        return Ok(ticked);
-    }
+    let Some(slot) = cron.turns.due(app.now()) else { return Ok(ticked) };
     let mut after = None;
     loop {
         let page = app.catalog.databases(after, PAGE).await?;
@@ -87,13 +79,13 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         }
     }
     // Only now: who dies in the middle begins anew, and finds done what is done.
-    cron.seen.store(slot.as_second(), Ordering::Relaxed);
+    cron.turns.passed(slot);
     Ok(ticked)
 }
 
 /// Whether a test restore was queued.
 async fn turn(app: &App, cron: &Cron, database: &Database, slot: Timestamp) -> Result<bool> {
-    let period = Period::of(database.settings.verify, slot, cron.schedule.zone());
+    let period = Period::of(database.settings.verify, slot, cron.turns.schedule().zone());
     let Some(period) = period else { return Ok(false) };
     let id = JobId::for_period(database.uid, &period.name, period.begins);
     if app.catalog.job(id).await?.is_some() {

@@ -113,6 +113,7 @@ impl TestApp {
             safety_days: 7,
             run_as: None,
             uploads: respaldo_core::limits::Uploads::default(),
+            package: respaldo_core::package::Policy::default(),
             defaults: serde_json::Map::new(),
         };
         adjust(&mut limits);
@@ -236,10 +237,9 @@ impl TestApp {
         self.catalog.job(id).await.expect("the catalog answers").expect("the job is there")
     }
 
-    /// The stored bytes of a succeeded backup.
+    /// The stored bytes of a succeeded backup, or package.
     pub fn stored(&self, job: &Job) -> Vec<u8> {
-        let artifact =
-            job.backup().expect("a dump job").artifact.as_ref().expect("the backup has an artifact");
+        let artifact = job.artifact().expect("it is stored");
         let read = |key: &String| std::fs::read(self.backups().join(key)).expect("a volume is readable");
         artifact.volumes.iter().flat_map(|volume| read(&volume.key)).collect()
     }

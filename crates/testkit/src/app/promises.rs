@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use respaldo_core::keys;
-use respaldo_core::model::{BackupKind, Database, Job, Manifest, Status};
+use respaldo_core::model::{BackupKind, Database, Job, Manifest, PackageManifest, Status};
 use respaldo_core::ports::JobFilter;
 use respaldo_core::seal::{Compression, Digester, Encryption, Envelope, Origin, open};
 use respaldo_core::tick::tick;
@@ -24,7 +24,7 @@ impl TestApp {
                 "job {} runs without an owner",
                 job.id
             );
-            if job.status == Status::Succeeded && job.backup().is_ok() {
+            if job.status == Status::Succeeded && job.artifact().is_some() {
                 self.assert_readable(job);
                 expected.extend(stored_files(job));
             }
@@ -49,8 +49,7 @@ impl TestApp {
 
     /// Reads a succeeded backup back: lengths, digests, manifest, and the seal to its end.
     pub fn assert_readable(&self, job: &Job) {
-        let artifact =
-            job.backup().expect("a dump job").artifact.as_ref().expect("a succeeded backup has an artifact");
+        let artifact = job.artifact().expect("what has succeeded is stored");
         let stored = self.stored(job);
         let mut digester = Digester::new();
         digester.update(&stored);
@@ -58,8 +57,13 @@ impl TestApp {
         assert_eq!(digests.length, artifact.size_bytes);
         assert_eq!(digests.md5_hex(), artifact.md5);
         assert_eq!(digests.sha256_hex(), artifact.sha256);
-        let key = keys::manifest(job.owner().expect("a dump job").uid, job.id, artifact.attempt);
-        let bytes = std::fs::read(self.backups().join(key)).expect("the manifest is there");
+        let bytes = std::fs::read(self.backups().join(manifest_key(job))).expect("the manifest is there");
+        if job.package().is_ok() {
+            let (manifest, ours) =
+                PackageManifest::decode(&bytes, &self.app.key).expect("the manifest is readable");
+            assert!(ours && manifest.artifact == *artifact, "the manifest describes another archive");
+            return;
+        }
         let (manifest, ours) = Manifest::decode(&bytes, &self.app.key).expect("the manifest is readable");
         assert!(ours && manifest.artifact == *artifact, "the manifest describes another artifact");
         if job.backup().expect("a dump job").encryption.is_empty() {
@@ -107,11 +111,19 @@ fn assert_counted(database: &Database, jobs: &[Job]) {
     assert_eq!(history.last_success.is_some(), succeeded > 0, "the newest success of {}", database.id);
 }
 
-/// What a succeeded backup has on local disk, by path from the root.
+/// Where the manifest of a succeeded backup, or package, lies.
+fn manifest_key(job: &Job) -> String {
+    let attempt = job.artifact().expect("what has succeeded is stored").attempt;
+    match job.owner() {
+        Ok(database) => keys::manifest(database.uid, job.id, attempt),
+        Err(_) => keys::manifest_below(&keys::attempt_below(&keys::package_prefix(job.id), attempt)),
+    }
+}
+
+/// What a succeeded backup, or package, has on local disk, by path from the root.
 fn stored_files(job: &Job) -> Vec<String> {
-    let artifact =
-        job.backup().expect("a dump job").artifact.as_ref().expect("a succeeded backup has an artifact");
-    let mut files = vec![keys::manifest(job.owner().expect("a dump job").uid, job.id, artifact.attempt)];
+    let artifact = job.artifact().expect("what has succeeded is stored");
+    let mut files = vec![manifest_key(job)];
     for volume in &artifact.volumes {
         files.push(volume.key.clone());
         files.extend(volume.key.rsplit('/').next().map(str::to_owned));

@@ -5,12 +5,14 @@ use std::path::Path;
 use jiff::SignedDuration;
 use respaldo_core::jobs::Ran;
 use respaldo_core::model::{BackupKind, RestoreMode, Status};
-use respaldo_core::restore::{self, Wanted};
+use respaldo_core::restore::{self, Request, Wanted};
 use respaldo_core::retention::{self, Cron};
 use respaldo_core::schedule::Schedule;
 use respaldo_core::{ErrorKind, backup};
-use respaldo_testkit::app::TestApp;
+use respaldo_testkit::app::{LEASE, TestApp};
+use respaldo_testkit::faults::FaultMode;
 use respaldo_testkit::sqlite;
+use serde_json::json;
 
 use crate::support::{Damaged, request_of};
 
@@ -213,21 +215,32 @@ async fn the_record_of_a_restore_is_forgotten_after_ninety_days() {
     test.assert_promises().await;
 }
 
-/// Two requests in the same moment: neither saw the other in its plan.
+/// One file, registered twice: neither restore sees the other in its plan.
 #[tokio::test]
-async fn of_two_restores_of_one_target_the_younger_waits_for_the_older() {
+async fn of_two_restores_of_one_target_one_waits_for_the_other_also_when_its_worker_dies() {
     let damaged = Damaged::new().await;
-    let older = damaged.request(&request_of(damaged.backup.id)).await;
-    let mut younger = older.clone();
-    younger.id = damaged.id();
-    younger.restoration_mut().unwrap().safety_backup = Some(damaged.id());
-    assert!(older.id < younger.id);
-    assert!(damaged.test.catalog.create_job(&younger).await.unwrap());
-    assert_eq!(damaged.test.run(younger.id).await.unwrap(), Ran::Queued);
-    assert_eq!(damaged.content(), damaged.before);
-    for id in [older.id, younger.id] {
-        let ended = damaged.test.run_to_end(id).await;
+    let test = &damaged.test;
+    let path = damaged.path();
+    let twin = test.register(json!({"name": "twin", "engine": "sqlite", "database_name": path})).await;
+    let first = damaged.request(&request_of(damaged.backup.id)).await;
+    let wanted = Request { target: Some(Wanted::Database(twin.id)), ..request_of(damaged.backup.id) };
+    let second = damaged.request(&wanted).await;
+    assert_eq!(second.database_id(), Some(twin.id));
+
+    test.faults.reset();
+    test.faults.fail_at(20, FaultMode::CrashAfter);
+    let crashed = test.run(first.id).await;
+    test.faults.reset();
+    assert!(!test.job(first.id).await.status.is_terminal(), "{crashed:?}");
+    for _ in 0..2 {
+        assert_eq!(test.run(second.id).await.unwrap(), Ran::Queued);
+        assert_eq!(damaged.content(), damaged.before);
+        test.clock.advance(LEASE + LEASE);
+    }
+    for id in [first.id, second.id] {
+        let ended = test.run_to_end(id).await;
         assert_eq!(ended.status, Status::Succeeded, "{:?}", ended.error);
     }
     assert_eq!(damaged.content(), damaged.healthy);
+    test.assert_promises().await;
 }

@@ -2,7 +2,7 @@
 
 use mongodb::error::{Error as DriverError, ErrorKind as Driver};
 
-use super::address::AUTH_SOURCE;
+use super::address::{self, AUTH_SOURCE};
 use crate::engine::process::Ended;
 use crate::engine::source::Source;
 use crate::engine::wording::one_line;
@@ -10,6 +10,9 @@ use crate::redact::Redactor;
 use crate::{Error, ErrorKind};
 
 const REACH: &str = "check host and port, and that the server runs";
+const REACH_TLS: &str = "check host and port, and that the server runs; if it has no TLS, set tls to disable, else see its certificate";
+const REACH_PLAIN: &str =
+    "check host and port, and that the server runs; if it asks for TLS, set tls to enable";
 const TLS_WANTED: &str = "check the network; if the server asks for TLS, set tls to enable";
 const CERTIFICATE: &str =
     "give the server a certificate for its name that this machine trusts, or set tls to insecure";
@@ -57,7 +60,7 @@ const CODES: [(i32, ErrorKind, &str); 27] = [
 ];
 
 /// A phrase, what it means, and what to do. The first one counts.
-const PHRASES: [(&str, ErrorKind, &str); 22] = [
+const PHRASES: [(&str, ErrorKind, &str); 21] = [
     ("wire version", ErrorKind::Tool, VERSION),
     ("incompatible", ErrorKind::Tool, VERSION),
     ("UnknownIssuer", ErrorKind::Denied, CERTIFICATE),
@@ -79,7 +82,6 @@ const PHRASES: [(&str, ErrorKind, &str); 22] = [
     ("onnection reset", ErrorKind::Unavailable, TLS_WANTED),
     ("socket was unexpectedly closed", ErrorKind::Unavailable, TLS_WANTED),
     ("EOF", ErrorKind::Unavailable, TLS_WANTED),
-    ("election timeout", ErrorKind::Unavailable, REACH),
 ];
 
 /// Explains an error of the driver.
@@ -100,7 +102,10 @@ pub(super) fn failed(operation: &str, source: &Source, error: &DriverError) -> E
         }
         Driver::ServerSelection { message, .. } | Driver::ConnectionPoolCleared { message, .. } => {
             let said = shown(&redactor, message);
-            known(operation, &said).unwrap_or_else(|| unavailable(operation, &said, REACH))
+            let encrypts =
+                source.settings.tls.as_deref().map_or(address::is_srv(&source.settings), |m| m != "disable");
+            let mend = if encrypts { REACH_TLS } else { REACH_PLAIN };
+            known(operation, &said).unwrap_or_else(|| unavailable(operation, &said, mend))
         }
         Driver::IncompatibleServer { message, .. } => {
             Error::new(ErrorKind::Tool, operation, shown(&redactor, message)).with_mend(VERSION)

@@ -123,7 +123,7 @@ fn read(entry: &RawDocument) -> Option<Listed> {
         "timeseries" => Kind::TimeSeries,
         _ => Kind::Collection,
     };
-    let uuid = match entry.get_document("info").and_then(|info| Ok(info.get("uuid")?)) {
+    let uuid = match entry.get_document("info").and_then(|info| info.get("uuid")) {
         Ok(Some(RawBsonRef::Binary(uuid))) => Some(hex::encode(uuid.bytes)),
         _ => None,
     };

@@ -72,6 +72,14 @@ impl Job {
         self.attempts.litter.remove(&attempt);
     }
 
+    /// Begins the next attempt under the same lease: one that leaves out what the current one found broken.
+    pub fn begin_anew(&mut self, fence: u64) -> Result<()> {
+        self.check_fence(fence)?;
+        self.attempts.current += 1;
+        self.attempts.litter.insert(self.attempts.current);
+        Ok(())
+    }
+
     /// Attempts before the current one that may be whole, newest first.
     pub fn adoptable(&self) -> impl Iterator<Item = u32> {
         let attempts = self.attempts.adoptable_from..self.attempts.current;
@@ -108,8 +116,7 @@ impl Job {
     /// Records that an attempt which had lost its lease may have written since. False when it was
     /// adopted and committed: then its bytes are the backup's.
     pub fn confess(&mut self, attempt: u32) -> bool {
-        let committed = self.backup().ok().and_then(|backup| backup.artifact.as_ref());
-        if committed.is_some_and(|artifact| artifact.attempt == attempt) {
+        if self.artifact().is_some_and(|artifact| artifact.attempt == attempt) {
             return false;
         }
         self.attempts.litter.insert(attempt);

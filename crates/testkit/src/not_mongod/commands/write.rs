@@ -13,7 +13,13 @@ const MOST: usize = 100_000;
 
 pub(super) fn insert(context: &mut Context<'_>) -> Answer {
     let request = context.request;
-    let timestamps_may_stay = context.shared.settings.version.0 >= 8;
+    let timestamps_may_stay = match context.shared.settings.version {
+        (8.., _, _) => true,
+        (7, 0, patch) => patch >= 13,
+        (6, 0, patch) => patch >= 17,
+        (5, 0, patch) => patch >= 29,
+        _ => false,
+    };
     let mut fields = vec!["documents", "ordered", "bypassDocumentValidation", "rawData"];
     if timestamps_may_stay {
         fields.push("bypassEmptyTsReplacement");

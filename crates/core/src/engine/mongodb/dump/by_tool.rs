@@ -52,7 +52,8 @@ fn choice(settings: &Settings, all: &[String], chosen: &[&str]) -> Vec<String> {
         }
         (_, [one]) => arguments.push(format!("--collection={one}")),
         _ => {
-            let others = all.iter().filter(|name| !chosen.contains(&name.as_str()));
+            let others =
+                all.iter().filter(|name| !chosen.contains(&name.as_str()) && !server::is_systems(name));
             arguments.extend(others.map(|name| format!("--excludeCollection={name}")));
         }
     }

@@ -1,8 +1,8 @@
 //! Building indexes as a dump describes them.
 //!
-//! The fields of an index go to the server as they were told, but for two: its version, so that the server makes
-//! the newest, and the namespace that old servers told with it. Options that the server does not know any more are
-//! ignored by it, on request. (`mongorestore` does the same.)
+//! The fields of an index go to the server as they were told, but for two: the namespace that old servers told with
+//! it, and a version that no server makes any more. Options that the server does not know are ignored by it, on
+//! request. (`mongorestore` does the same, and makes every index anew in the newest version unless it is told not to.)
 
 use bson::raw::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 use bson::rawdoc;
@@ -13,7 +13,8 @@ use crate::engine::mongodb::archive::Metadata;
 use crate::engine::mongodb::connect::Session;
 use crate::engine::wording::one_line;
 
-const NOT_TAKEN: [&str; 2] = ["v", "ns"];
+/// The versions of indexes that servers still make.
+const VERSIONS: [i64; 2] = [1, 2];
 
 /// Builds all indexes of a collection but that of `_id`, which is there.
 pub(super) async fn build(session: &Session<'_>, collection: &str, metadata: &Metadata) -> Result<()> {
@@ -22,7 +23,9 @@ pub(super) async fn build(session: &Session<'_>, collection: &str, metadata: &Me
         return Ok(());
     }
     let mut indexes = RawArrayBuf::new();
-    wanted.iter().for_each(|index| indexes.push(index.clone()));
+    for index in wanted {
+        indexes.push(index);
+    }
     let mut command = RawDocumentBuf::new();
     command.append(cstr!("createIndexes"), collection);
     command.append(cstr!("indexes"), indexes);
@@ -39,7 +42,9 @@ fn wanted(metadata: &Metadata) -> Result<Vec<RawDocumentBuf>> {
     let mut wanted = Vec::new();
     for index in metadata.indexes.iter().filter(|index| !is_made_with_collection(index)) {
         let mut spec = RawDocumentBuf::new();
-        copy(index, &mut spec, |key| !NOT_TAKEN.contains(&key))?;
+        let version = index.get("v").ok().flatten().and_then(number);
+        let kept = version.is_some_and(|version| VERSIONS.contains(&version));
+        copy(index, &mut spec, |key| key != "ns" && (key != "v" || kept))?;
         let own = index.get("collation").map_err(|e| unreadable(&e))?.is_some();
         if collated && !own {
             // Without the word it would take the collection's.
@@ -50,17 +55,22 @@ fn wanted(metadata: &Metadata) -> Result<Vec<RawDocumentBuf>> {
     Ok(wanted)
 }
 
+fn number(value: RawBsonRef<'_>) -> Option<i64> {
+    match value {
+        RawBsonRef::Int32(number) => Some(i64::from(number)),
+        RawBsonRef::Int64(number) => Some(number),
+        RawBsonRef::Double(1.0) => Some(1),
+        RawBsonRef::Double(2.0) => Some(2),
+        _ => None,
+    }
+}
+
 /// The index of `_id`, also where the collection is clustered by it.
 fn is_made_with_collection(index: &RawDocument) -> bool {
     let clustered = matches!(index.get("clustered"), Ok(Some(RawBsonRef::Boolean(true))));
     let key = index.get_document("key").ok();
     let mut fields = key.into_iter().flat_map(|key| key.iter().flatten());
-    let by_id = fields.next().is_some_and(|(key, value)| {
-        key.as_str() == "_id" && matches!(value, RawBsonRef::Int32(1) | RawBsonRef::Int64(1)) || {
-            key.as_str() == "_id"
-                && matches!(value, RawBsonRef::Double(one) if one.to_bits() == 1.0_f64.to_bits())
-        }
-    });
+    let by_id = fields.next().is_some_and(|(key, value)| key.as_str() == "_id" && number(value) == Some(1));
     clustered || by_id && fields.next().is_none()
 }
 
@@ -77,12 +87,14 @@ mod tests {
         let indexes = vec![
             rawdoc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" },
             rawdoc! { "v": 1, "key": { "b": -1, "a": 1.0 }, "name": "x", "ns": "d.c", "background": true },
+            rawdoc! { "v": 0, "key": { "c": 1 }, "name": "y" },
             rawdoc! { "v": 2, "key": { "_id": "hashed" }, "name": "_id_hashed" },
             rawdoc! { "v": 2, "key": { "_id": 1 }, "name": "c", "unique": true, "clustered": true },
         ];
         let expected = [
-            rawdoc! { "key": { "b": -1, "a": 1.0 }, "name": "x", "background": true },
-            rawdoc! { "key": { "_id": "hashed" }, "name": "_id_hashed" },
+            rawdoc! { "v": 1, "key": { "b": -1, "a": 1.0 }, "name": "x", "background": true },
+            rawdoc! { "key": { "c": 1 }, "name": "y" },
+            rawdoc! { "v": 2, "key": { "_id": "hashed" }, "name": "_id_hashed" },
         ];
         assert_eq!(specs(RawDocumentBuf::new(), indexes), expected);
     }

@@ -63,6 +63,7 @@ pub(super) fn places<'d>(
     }
     all_there(target, &places)?;
     refuse_time_series(target, &places)?;
+    refuse_long_names(target, &places)?;
     tell(&places, warnings);
     Ok(places)
 }
@@ -81,11 +82,6 @@ fn place<'d>(target: &Target, server: &Server, header: &Header, declared: &'d De
     }
     let into = if buckets { format!("system.buckets.{name}") } else { name.clone() };
     let fate = fate(target, declared);
-    let length = target.database_name().len() + 1 + into.len();
-    if fate == Fate::Load && length > LONGEST_NAMESPACE {
-        let message = format!("{} is too long a name to be loaded beside the target", one_line(collection));
-        return Err(Error::conflict(OPERATION, message).with_mend("restore with mode in_place"));
-    }
     Ok(Place { declared, fate, name, into, raw_data })
 }
 
@@ -150,6 +146,27 @@ fn refuse_time_series(target: &Target, places: &[Place<'_>]) -> Result<()> {
             Err(Error::conflict(OPERATION, message).with_mend("restore with mode in_place"))
         }
     }
+}
+
+fn refuse_long_names(target: &Target, places: &[Place<'_>]) -> Result<()> {
+    let database = target.database_name();
+    let long =
+        |place: &&Place<'_>| place.is_loaded() && database.len() + 1 + place.into.len() > LONGEST_NAMESPACE;
+    let Some(place) = places.iter().find(long) else { return Ok(()) };
+    let (name, into) = (one_line(place.collection()), one_line(database));
+    let (message, mend) = match target.options.mode {
+        RestoreMode::Swap => (
+            format!("{name} is too long a name to be loaded beside the target"),
+            "restore with mode in_place",
+        ),
+        RestoreMode::InPlace => (
+            format!("{name} is too long a name for a database called {into}"),
+            "restore into one of a shorter name",
+        ),
+    };
+    // Of the dump that says nothing where the database is one of our own.
+    let kind = if target.scratch { ErrorKind::Tool } else { ErrorKind::Conflict };
+    Err(Error::new(kind, OPERATION, message).with_mend(mend))
 }
 
 fn tell(places: &[Place<'_>], warnings: &mut Vec<String>) {

@@ -1,0 +1,144 @@
+//! Loaded aside, then exchanged collection by collection.
+
+use respaldo_core::ErrorKind;
+use respaldo_core::engine::WasSwapped;
+use respaldo_core::model::RestoreMode;
+use respaldo_testkit::not_mongod::museum::Museum;
+use respaldo_testkit::not_mongod::{Fault, NotMongod, Snapshot, When};
+
+use crate::support::{At, Restore, damage, shop};
+
+struct Damaged {
+    server: NotMongod,
+    healthy: Snapshot,
+    before: Snapshot,
+    restore: Restore,
+}
+
+async fn damaged() -> Damaged {
+    let server = NotMongod::start();
+    shop(&server, "shop");
+    let healthy = server.snapshot("shop");
+    let (bytes, _) = At::new(&server, "shop").dump().await.unwrap();
+    damage(&server, "shop");
+    let before = server.snapshot("shop");
+    let restore = Restore::new(At::new(&server, "shop"), bytes).by_swap();
+    Damaged { server, healthy, before, restore }
+}
+
+fn own(snapshot: Snapshot) -> Snapshot {
+    Snapshot(snapshot.0.into_iter().filter(|(name, _)| !name.starts_with("respaldo_loading_")).collect())
+}
+
+#[tokio::test]
+async fn the_target_is_untouched_until_the_exchange_and_equal_to_the_dump_after_it() {
+    let Damaged { server, healthy, before, restore } = damaged().await;
+    assert_eq!(restore.survey().await.modes, [RestoreMode::Swap, RestoreMode::InPlace]);
+    restore.load().await.unwrap();
+    assert_eq!(own(server.snapshot("shop")).differences(&before), Vec::<String>::new());
+    assert!(restore.survey().await.present.aside);
+    assert_eq!(restore.was_swapped().await.unwrap(), WasSwapped::No);
+    restore.swap().await.unwrap();
+    assert_eq!(server.snapshot("shop").differences(&healthy), Vec::<String>::new());
+    assert_eq!(restore.was_swapped().await.unwrap(), WasSwapped::Yes);
+    restore.swap().await.unwrap();
+    assert_eq!(server.snapshot("shop").differences(&healthy), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_was_loaded_aside_is_dropped_on_request_and_by_the_next_load() {
+    let Damaged { server, before, restore, .. } = damaged().await;
+    restore.load().await.unwrap();
+    restore.load().await.unwrap();
+    restore.drop_aside().await.unwrap();
+    assert_eq!(server.snapshot("shop").differences(&before), Vec::<String>::new());
+    restore.drop_aside().await.unwrap();
+}
+
+/// The server dies before, or after, each command of the exchange in turn.
+#[tokio::test]
+async fn an_exchange_that_is_cut_anywhere_is_finished_by_whoever_comes_next() {
+    for fault in [Fault::Die, Fault::DieAfter] {
+        let (mut n, mut halves) = (1, 0);
+        loop {
+            let Damaged { mut server, healthy, before, restore } = damaged().await;
+            restore.load().await.unwrap();
+            server.fail(When::nth_of_all(n), fault.clone());
+            let cut = restore.swap().await;
+            let met = server.is_dead();
+            server.heal();
+            server.resume();
+            let now = own(server.snapshot("shop"));
+            for (name, content) in &now.0 {
+                let whole = healthy.0.get(name).is_some_and(|healthy| healthy == content)
+                    || before.0.get(name).is_some_and(|before| before == content);
+                assert!(whole, "{fault:?} {n}: {name} is neither old nor new");
+            }
+            if cut.is_err() {
+                halves += usize::from(now != healthy && now != before);
+                if restore.was_swapped().await.unwrap() == WasSwapped::No {
+                    restore.drop_aside().await.unwrap();
+                    restore.load().await.unwrap();
+                    restore.swap().await.unwrap();
+                }
+            }
+            assert_eq!(server.snapshot("shop").differences(&healthy), Vec::<String>::new(), "{fault:?} {n}");
+            if !met {
+                break;
+            }
+            n += 1;
+        }
+        assert!(n >= 10 && halves > 0, "{n} commands, {halves} cut in the middle");
+    }
+}
+
+#[tokio::test]
+async fn an_exchange_that_is_refused_half_way_says_how_far_it_came() {
+    let Damaged { server, restore, .. } = damaged().await;
+    restore.load().await.unwrap();
+    server.fail(When::nth("renameCollection", 2), Fault::error(13, "Unauthorized"));
+    let error = restore.swap().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(error.mend().unwrap().contains("1 of 2 collections were exchanged"), "{error}");
+}
+
+#[tokio::test]
+async fn a_dump_with_a_time_series_is_not_loaded_aside_and_nothing_is_changed() {
+    let server = NotMongod::start();
+    Museum::default().fill(&server, "museum");
+    let (bytes, _) = At::new(&server, "museum").dump().await.unwrap();
+    shop(&server, "museum2");
+    let before = server.snapshot("museum2");
+    let restore = Restore::new(At::new(&server, "museum2"), bytes).by_swap();
+    let error = restore.load().await.unwrap_err();
+    assert!(error.message().contains("time series"), "{error}");
+    assert!(error.mend().unwrap().contains("in_place"), "{error}");
+    assert_eq!(server.snapshot("museum2").differences(&before), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_view_or_a_collection_in_the_way_of_the_other_kind_gives_way() {
+    let server = NotMongod::start();
+    shop(&server, "shop");
+    let healthy = server.snapshot("shop");
+    let (bytes, _) = At::new(&server, "shop").dump().await.unwrap();
+    server.run("shop", &bson::rawdoc! { "drop": "dear" });
+    server.run("shop", &bson::rawdoc! { "drop": "orders" });
+    server.load("shop", "dear", [bson::rawdoc! { "_id": 1 }]);
+    server.run("shop", &bson::rawdoc! { "create": "orders", "viewOn": "customers", "pipeline": [] });
+    let restore = Restore::new(At::new(&server, "shop"), bytes).by_swap();
+    restore.load().await.unwrap();
+    restore.swap().await.unwrap();
+    assert_eq!(server.snapshot("shop").differences(&healthy), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn chosen_collections_are_exchanged_alone() {
+    let Damaged { server, healthy, before, restore } = damaged().await;
+    let restore = restore.only(&["orders"]);
+    restore.load().await.unwrap();
+    restore.swap().await.unwrap();
+    let now = server.snapshot("shop");
+    assert!(now.0["orders"] == healthy.0["orders"] && now.0["written_since"] == before.0["written_since"]);
+    assert_eq!(now.0.len(), before.0.len());
+}
