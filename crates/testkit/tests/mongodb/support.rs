@@ -65,6 +65,13 @@ impl At {
         self
     }
 
+    /// As the second attempt of a job.
+    pub(crate) fn again(mut self) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(TestClock::default());
+        self.source.log = JobLog::new(&clock, 2, self.source.login.redactor());
+        self
+    }
+
     pub(crate) fn with_tools(mut self, folder: PathBuf) -> Self {
         self.source.toolbox = Arc::new(Toolbox::new([folder]));
         self
