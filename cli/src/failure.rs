@@ -40,7 +40,14 @@ impl Failure {
     pub(crate) fn foreign(base: &str, what: impl Into<String>) -> Self {
         let detail = format!("{base} answered, and not as Respaldo does: {}", what.into());
         Self::new(Exit::Unreachable, "foreign", "This is no server of Respaldo's", detail)
+            .with_retryable(false)
             .with_mend("check the address: --server or RESPALDO_URL")
+    }
+
+    /// Says whether the same can succeed later.
+    pub(crate) fn with_retryable(mut self, retryable: bool) -> Self {
+        self.problem.insert("retryable".to_owned(), json!(retryable));
+        self
     }
 
     /// What the server refused, in its own words.

@@ -193,6 +193,9 @@ fn check(file: &std::path::Path) -> anyhow::Result<ExitCode> {
 }
 
 #[cfg(test)]
+mod paper;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

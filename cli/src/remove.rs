@@ -13,7 +13,7 @@ use crate::show::{Show, agree, count, document, note, print, size, text, time};
 pub(crate) async fn remove(client: &Client, kind: &str, ids: &[JobId], yes: bool, show: Show) -> Answer {
     let mut found = Vec::new();
     for (_, id) in ids.iter().enumerate().filter(|(n, id)| !ids[..*n].contains(id)) {
-        found.push(client.get(&format!("/{kind}/{id}")).await?);
+        found.push(client.look(&format!("/{kind}/{id}"), json!({"id": id.to_string()})).await?);
     }
     if !(show.quiet && yes) {
         for object in &found {
@@ -27,7 +27,7 @@ pub(crate) async fn remove(client: &Client, kind: &str, ids: &[JobId], yes: bool
         let path = format!("/{kind}/{}", text(&object, "id"));
         let gone = client.delete(&path).await?;
         // Somebody reads it: it goes when they have ended.
-        let object = if gone { object } else { client.get(&path).await? };
+        let object = if gone { object } else { client.look(&path, object).await? };
         if !show.json {
             let when = if gone { "Deleted" } else { "Deleted as soon as its readers have ended" };
             print(&format!("{when}: {}\n", text(&object, "id")))?;
@@ -41,13 +41,11 @@ pub(crate) async fn remove(client: &Client, kind: &str, ids: &[JobId], yes: bool
 }
 
 fn line(object: &Value) -> String {
+    let id = text(object, "id");
+    if object["status"].is_null() {
+        return format!("  {id}  (the key may delete it, not look at it)");
+    }
     let bytes = object["size_bytes"].as_u64().map_or_else(String::new, |bytes| format!(", {}", size(bytes)));
-    format!(
-        "  {}  {} {} of {}{bytes}  {}",
-        text(object, "id"),
-        text(object, "kind"),
-        text(object, "status"),
-        time(&object["created_at"]),
-        text(object, "name"),
-    )
+    let [kind, status, name] = ["kind", "status", "name"].map(|field| text(object, field));
+    format!("  {id}  {kind} {status} of {}{bytes}  {name}", time(&object["created_at"]))
 }

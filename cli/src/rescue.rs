@@ -11,6 +11,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use respaldo_adapters::{environment, identity, master_key, storage};
 use respaldo_core::redact::escape_controls;
+use respaldo_core::rescue::directory::fetch_directory;
 use respaldo_core::rescue::fetch::{Form, Output, fetch, file_name};
 use respaldo_core::rescue::{Rescue, Wanted};
 use respaldo_core::seal::Identity;
@@ -53,6 +54,10 @@ pub(crate) struct Fetch {
     /// Writes the dump, decrypted and decompressed, in place of the artifact.
     #[arg(long)]
     dump: bool,
+    /// Lays a backup of MongoDB out as a dump directory, which mongorestore DIR reads. It must not be there yet, or be
+    /// empty.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "dump", "force", "keep_damaged"])]
+    directory: Option<PathBuf>,
     #[command(flatten)]
     identities: Identities,
     /// Replaces a file that is there.
@@ -114,6 +119,17 @@ impl Fetch {
         let form = if self.dump { Form::Dump(self.identities.read()?) } else { Form::Stored };
         let found = rescue.find(&wanted).await?.artifact(self.keep_damaged)?;
         let manifest = &found.manifest;
+        let signature = found.signature.as_str();
+        if let Some(folder) = &self.directory {
+            let identities = self.identities.read()?;
+            let laid_out = fetch_directory(&rescue.storage, manifest, &identities, folder).await?;
+            let place = shown(&folder.to_string_lossy());
+            let (collections, documents) = (laid_out.collections, laid_out.documents);
+            eprintln!(
+                "{place}: {collections} collections, {documents} documents, whole; signature {signature}"
+            );
+            return Ok(());
+        }
         let output = match &self.output {
             Some(path) if path == Path::new("-") => Output::Stream(Box::new(stdout())),
             path => Output::File {
@@ -122,7 +138,6 @@ impl Fetch {
             },
         };
         let fetched = fetch(&rescue.storage, manifest, form, output, self.keep_damaged).await?;
-        let signature = found.signature.as_str();
         let place =
             fetched.path.as_ref().map_or("standard output".to_owned(), |path| shown(&path.to_string_lossy()));
         if fetched.damage.is_empty() {

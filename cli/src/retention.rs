@@ -11,8 +11,8 @@ use crate::show::{Cell, Column, Show, agree, count, document, note, print, table
 const COLUMNS: &[Column] = &[
     Column::new("BACKUP"),
     Column::new("DATABASE").shrinks(),
+    Column::new("KIND").optional(),
     Column::new("CREATED").optional(),
-    Column::new("STATUS").optional(),
     Column::new("ACTION"),
     Column::new("REASON"),
 ];
@@ -78,44 +78,54 @@ async fn read(client: &Client, database: Option<i64>, all: bool) -> Answer<Vec<V
     client.list("/retention", &query, None).await
 }
 
+/// Plans, or what a dry run answers: for people to read.
 fn lines(plans: &[Value], show: Show) -> String {
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     let mut frozen = String::new();
-    let (mut keep, mut remove) = (0, 0);
+    let (mut keep, mut remove) = (None, 0);
     for plan in plans {
-        keep += plan["keep"].as_u64().unwrap_or(0);
-        remove += plan["remove"].as_u64().unwrap_or(0);
+        keep = plan["keep"].as_u64().map(|more| keep.unwrap_or(0) + more).or(keep);
+        remove += plan["remove"].as_u64().or(plan["left"].as_u64()).unwrap_or(0);
         let name = text(plan, "name");
         if plan["frozen"].is_string() {
             frozen.push_str(&format!("{name} is frozen: {}\n", text(plan, "frozen")));
         }
-        for backup in plan["backups"].as_array().into_iter().flatten() {
-            rows.push(vec![
+        let action = |backup: &Value| {
+            let action = text(backup, "action");
+            if action.is_empty() { text(backup, "outcome") } else { action }
+        };
+        let backups = plan["backups"].as_array().into_iter().flatten();
+        rows.extend(backups.map(|backup| -> Vec<Cell> {
+            vec![
                 text(backup, "id").into(),
                 name.clone().into(),
+                text(backup, "kind").into(),
                 time(&backup["created_at"]).into(),
-                Cell::status(text(backup, "status")),
-                text(backup, "action").into(),
+                action(backup).into(),
                 text(backup, "reason").into(),
-            ]);
-        }
+            ]
+        }));
     }
-    let sums = format!("{keep} stay, {remove} go, of {}\n", count(plans.len() as u64, "database"));
-    format!("{}{frozen}{sums}", table(show, COLUMNS, &rows))
+    let keep = keep.map_or_else(String::new, |keep| format!("{keep} stay, "));
+    format!("{}{frozen}{keep}{remove} go\n", table(show, COLUMNS, &rows))
 }
 
 async fn apply(client: &Client, database: Option<i64>, yes: bool, show: Show) -> Answer {
-    let plans = read(client, database, false).await?;
-    let removals: u64 = plans.iter().filter_map(|plan| plan["remove"].as_u64()).sum();
-    if !show.quiet || !yes {
-        note(lines(&plans, show).trim_end());
-    }
-    if removals > 0 {
-        agree(&format!("Remove {}?", count(removals, "backup or record")), yes)?;
-    }
     let mut body = serde_json::Map::new();
     body.extend(database.map(|id| ("database_id".to_owned(), json!(id))));
     let body = Value::Object(body);
+    // Asked for in the same way as the removal, so that the delete key is enough.
+    let mut dry = body.clone();
+    dry["dry_run"] = json!(true);
+    let planned = client.post("/retention", &dry).await?;
+    let plans = planned.as_array().ok_or_else(|| Failure::foreign(client.base(), "no plan"))?;
+    if !(show.quiet && yes) {
+        note(lines(plans, show).trim_end());
+    }
+    let removals = sum(&planned, "left");
+    if removals > 0 {
+        agree(&format!("Remove {}?", count(removals, "backup or record")), yes)?;
+    }
     let mut applied = client.post("/retention", &body).await?;
     // A request ends after a while and tells how many remain: the next one goes on, as long as that helps.
     while sum(&applied, "left") > 0 && sum(&applied, "failed") == 0 {

@@ -27,17 +27,29 @@ const MARIADB: [&str; 1] = ["mariadb load"];
 const MYSQL: [&str; 1] = ["mysql load"];
 const SQLITE: [&str; 1] = ["sqlite load"];
 
-/// The page's blocks by their names.
-fn steps() -> BTreeMap<String, String> {
+/// What the page prints and no test runs, because the tool is not to be had: the page says so beside them.
+const NOT_RUN: [&str; 2] = ["mongodb load", "mongodb load renamed"];
+
+fn page() -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/restore-without-respaldo.md");
-    let page = fs::read_to_string(page).unwrap();
-    let marked = page.split("<!-- step: ").skip(1).map(|rest| {
+    fs::read_to_string(page).unwrap()
+}
+
+/// The page's blocks that stand under such a mark, by their names.
+fn marked(page: &str, mark: &str) -> BTreeMap<String, String> {
+    let blocks = page.split(&format!("<!-- {mark}: ")).skip(1).map(|rest| {
         let (name, rest) = rest.split_once(" -->\n```sh\n").expect("a block follows its name");
         (name.to_owned(), rest.split_once("\n```").unwrap().0.to_owned())
     });
-    let steps: BTreeMap<String, String> = marked.collect();
+    blocks.collect()
+}
+
+/// The page's blocks that are run, by their names.
+fn steps() -> BTreeMap<String, String> {
+    let page = page();
+    let (steps, not_run) = (marked(&page, "step"), marked(&page, "step, not run here"));
     let blocks = page.matches("```sh\n").count();
-    assert_eq!(steps.len() + 1, blocks, "every block but the variables is a step");
+    assert_eq!(steps.len() + not_run.len() + 1, blocks, "every block but the variables is a step");
     steps
 }
 
@@ -274,6 +286,34 @@ fn every_step_of_the_page_is_run_by_a_test() {
     let run = COMMON.iter().chain(&PLAIN).chain(&CUSTOM).chain(&MARIADB).chain(&MYSQL).chain(&SQLITE);
     let run: BTreeSet<String> = run.map(ToString::to_string).collect();
     assert_eq!(steps().into_keys().collect::<BTreeSet<_>>(), run);
+}
+
+#[test]
+fn what_is_not_run_is_what_the_page_says_is_not_run_and_is_at_least_shell() {
+    let page = page();
+    let not_run = marked(&page, "step, not run here");
+    assert_eq!(not_run.keys().map(String::as_str).collect::<Vec<_>>(), NOT_RUN);
+    assert!(page.contains("These two commands alone on this page are run by no test"));
+    for script in not_run.values() {
+        let mut bash = command("bash");
+        bash.args(["-n", "-c", script]);
+        run(bash, std::io::empty());
+    }
+}
+
+#[test]
+fn the_page_s_way_to_a_database_s_name_finds_it_in_a_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("manifest.json"),
+        "{\n  \"name\": \"x\",\n  \"database_name\": \"shop\",\n}",
+    )
+    .unwrap();
+    let not_run = marked(&page(), "step, not run here");
+    let first = not_run["mongodb load renamed"].lines().next().unwrap();
+    let mut bash = command("bash");
+    bash.args(["-euc", &format!("MANIFEST=manifest.json; {first}; echo $OLD")]).current_dir(folder.path());
+    assert_eq!(run(bash, std::io::empty()).stdout, b"shop\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,6 +72,14 @@ impl Client {
         self.json(self.request(Method::GET, path)).await
     }
 
+    /// What is there now, or `unseen` to a key that may not look: it may be one that may delete.
+    pub(crate) async fn look(&self, path: &str, unseen: Value) -> Answer<Value> {
+        match self.get(path).await {
+            Err(e) if e.exit() == Exit::Refused => Ok(unseen),
+            seen => seen,
+        }
+    }
+
     /// Asks for something once: sent again because its answer was lost, it is not done again.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer<Value> {
         let key = SystemIds.ulid(SystemClock.now()).to_string();
@@ -149,7 +157,10 @@ impl Client {
                 Failure::new(Exit::Refused, "unauthorized", "The key was refused", detail)
                     .with_mend("set RESPALDO_KEY, or --key-file FILE; a proxy may ask for another one")
             }
-            None => Failure::foreign(self.base(), status.to_string()),
+            // A proxy says so while the server behind it starts.
+            None => {
+                Failure::foreign(self.base(), status.to_string()).with_retryable(status.is_server_error())
+            }
         }
     }
 

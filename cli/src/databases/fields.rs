@@ -1,40 +1,9 @@
 //! A database's fields on the command line, each with its type.
 
+use respaldo_core::model::{EngineKind, Settings};
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Answer, Failure};
-
-/// How a field's text is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Number,
-    Truth,
-    /// Texts between commas; none for an empty one.
-    List,
-}
-
-/// Fields, how they are read, and whether `null` (none) is a value of theirs.
-const FIELDS: &[(&str, Kind, bool)] = &[
-    ("name", Kind::Text, false),
-    ("engine", Kind::Text, false),
-    ("host", Kind::Text, true),
-    ("port", Kind::Number, true),
-    ("database_name", Kind::Text, false),
-    ("schedule", Kind::Text, true),
-    ("timezone", Kind::Text, true),
-    ("jitter_seconds", Kind::Number, false),
-    ("retention_days", Kind::Number, true),
-    ("max_backups", Kind::Number, true),
-    ("compression", Kind::Text, false),
-    ("format", Kind::Text, false),
-    ("encryption", Kind::List, false),
-    ("enabled", Kind::Truth, false),
-    ("package", Kind::Truth, false),
-    ("verify", Kind::Text, false),
-    ("runner", Kind::Text, false),
-    ("tls", Kind::Text, true),
-];
 
 /// Reads `FIELD=VALUE` into `fields`.
 ///
@@ -51,51 +20,30 @@ pub(super) fn assign(fields: &mut Map<String, Value>, text: &str) -> Answer<()> 
     if fields.contains_key(field) {
         return Err(Failure::usage(field, "it is given twice"));
     }
-    fields.insert(field.to_owned(), read(field, value)?);
+    fields.insert(field.to_owned(), read(field, value));
     Ok(())
 }
 
-fn read(field: &str, value: &str) -> Answer<Value> {
-    let known = FIELDS.iter().find(|(name, ..)| *name == field);
-    let refused = |what: &str| Failure::usage(field, format!("it must be {what}"));
-    match known {
-        Some((_, _, true)) if value == "null" => Ok(Value::Null),
-        Some((_, Kind::Text, _)) => Ok(json!(value)),
-        Some((_, Kind::Number, nullable)) => value
-            .parse::<u64>()
-            .map(|number| json!(number))
-            .map_err(|_| refused(if *nullable { "a whole number, or null" } else { "a whole number" })),
-        Some((_, Kind::Truth, _)) => {
-            value.parse::<bool>().map(|truth| json!(truth)).map_err(|_| refused("true or false"))
-        }
-        Some((_, Kind::List, _)) => {
-            Ok(value.split(',').map(str::trim).filter(|one| !one.is_empty()).collect())
-        }
-        // The server may be newer and know it; if not, it says which fields there are.
-        None => Ok(serde_json::from_str(value).unwrap_or_else(|_| json!(value))),
+/// The value of the first type that the product's own settings take for the field. What none takes goes to
+/// the server as it is: that says what is wrong, and may be newer and know more fields.
+fn read(field: &str, value: &str) -> Value {
+    let settings = Settings::bare("", EngineKind::Sqlite, "");
+    if !settings.to_map().contains_key(field) {
+        return serde_json::from_str(value).unwrap_or_else(|_| json!(value));
     }
+    let none = (value == "null").then_some(Value::Null);
+    let truth = value.parse::<bool>().ok().map(Value::Bool);
+    let number = value.parse::<u64>().ok().map(|number| json!(number));
+    let list = value.split(',').map(str::trim).filter(|one| !one.is_empty()).collect();
+    let read = [none, Some(json!(value)), truth, number, Some(list)].into_iter().flatten();
+    let taken =
+        |value: &Value| settings.patched(&Map::from_iter([(field.to_owned(), value.clone())])).is_ok();
+    read.into_iter().find(taken).unwrap_or_else(|| json!(value))
 }
 
 #[cfg(test)]
 mod tests {
-    use respaldo_core::model::Settings;
-
     use super::*;
-
-    #[test]
-    fn every_field_of_a_database_is_known_and_null_where_the_product_allows_it() {
-        let base = json!({"name": "n", "engine": "sqlite", "database_name": "d"});
-        let settings: Settings = serde_json::from_value(base).unwrap();
-        let mut fields: Vec<String> = settings.to_map().keys().cloned().collect();
-        let mut known: Vec<String> = FIELDS.iter().map(|(name, ..)| (*name).to_owned()).collect();
-        fields.sort();
-        known.sort();
-        assert_eq!(known, fields);
-        for (field, _, nullable) in FIELDS {
-            let patch = Map::from_iter([((*field).to_owned(), Value::Null)]);
-            assert_eq!(settings.patched(&patch).is_ok(), *nullable, "{field}");
-        }
-    }
 
     #[test]
     fn a_value_has_the_type_of_its_field() {
@@ -106,6 +54,11 @@ mod tests {
             ("schedule=0 3 * * *", json!("0 3 * * *")),
             ("port=5432", json!(5432)),
             ("max_backups=null", Value::Null),
+            ("compression=zstd", json!("zstd")),
+            // What is wrong is for the server to say.
+            ("port=x", json!("x")),
+            ("jitter_seconds=null", json!("null")),
+            ("enabled=yes", json!("yes")),
             ("enabled=false", json!(false)),
             ("encryption=age1x, age1y", json!(["age1x", "age1y"])),
             ("encryption=", json!([])),
@@ -119,14 +72,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_names_the_field_and_a_password_is_sent_elsewhere() {
-        for (text, field) in [
-            ("port=x", "port"),
-            ("jitter_seconds=null", "jitter_seconds"),
-            ("enabled=yes", "enabled"),
-            ("name", "name"),
-            ("password=hunter2", "password"),
-        ] {
+    fn what_is_no_field_is_refused_and_a_password_is_sent_elsewhere() {
+        for (text, field) in
+            [("name", "name"), ("credentials={}", "credentials"), ("password=hunter2", "password")]
+        {
             let told = format!("{:?}", assign(&mut Map::new(), text).unwrap_err());
             assert!(told.contains(&format!("String(\"{field}\")")), "{told}");
             assert!(!told.contains("hunter2"), "{told}");

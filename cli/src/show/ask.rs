@@ -51,9 +51,10 @@ pub(crate) fn secret(question: &str) -> Answer<Option<SecretString>> {
     if !interactive() {
         return Ok(None);
     }
-    prompt(question);
     let typed = {
+        // Before the question: whoever types at once is not shown either.
         let _restored_in_the_end = Silence::begin()?;
+        prompt(question);
         read_typed()
     };
     note("");

@@ -44,7 +44,7 @@ fn judge(archive: &[u8]) {
 
 #[test]
 fn any_bytes() {
-    bolero::check!().with_test_time(Duration::from_secs(2)).with_max_len(2048).for_each(|bytes: &[u8]| {
+    bolero::check!().with_test_time(Duration::from_secs(2)).with_max_len(4096).for_each(|bytes: &[u8]| {
         judge(bytes);
         judge(&[&MAGIC[..], bytes].concat());
     });

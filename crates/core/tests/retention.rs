@@ -343,7 +343,7 @@ fn a_safety_backup_goes_when_its_restore_is_confirmed_or_after_its_days() {
         "keep: the newest good backup",
         "keep: frozen: the last run failed",
         "keep: it undoes a restore",
-        "locked: a restore that has not ended needs it",
+        "locked: a restore or a package that has not ended needs it",
         "keep: the last run",
     ];
     assert_eq!(told(&unlimited, &jobs, now()), expected);

@@ -43,6 +43,7 @@ fn the_dumps_of_every_tool_and_version_are_recognised() {
     }
     assert_eq!(found(fixture!("mysql/mysql-9.7.sql")), Recognised::Mysql);
     assert_eq!(found(fixture!("mysql/mariadb-10.11.sql")), Recognised::Mariadb);
+    assert_eq!(found(b"\x6d\xe2\x99\x81\x68\0\0\0"), Recognised::Mongodb);
     for sql in
         ["/*!40101 SET NAMES utf8 */;", "\n-- by hand\n# and\n/* so on */ create table t (a int);", "begin;"]
     {
@@ -52,18 +53,23 @@ fn the_dumps_of_every_tool_and_version_are_recognised() {
 
 #[test]
 fn only_what_fits_goes_into_a_database() {
-    use EngineKind::{Mariadb, Mysql, Postgres, Sqlite};
+    use EngineKind::{Mariadb, Mongodb, Mysql, Postgres, Sqlite};
     let fits = |file: Recognised, kind| file.shape_for(kind).ok();
     assert_eq!(fits(Recognised::Archive, Postgres), Some(DumpFormat::Custom));
     assert_eq!(fits(Recognised::Mysql, Mariadb), Some(DumpFormat::Plain));
     assert_eq!(fits(Recognised::Sql, Mysql), Some(DumpFormat::Plain));
     assert_eq!(fits(Recognised::Sqlite, Sqlite), Some(DumpFormat::Plain));
+    assert_eq!(fits(Recognised::Mongodb, Mongodb), Some(DumpFormat::Plain));
     for (file, kind) in [
         (Recognised::Archive, Mysql),
         (Recognised::Postgres, Mariadb),
         (Recognised::Mysql, Postgres),
         (Recognised::Sqlite, Postgres),
         (Recognised::Sql, Sqlite),
+        (Recognised::Mongodb, Postgres),
+        (Recognised::Mongodb, Sqlite),
+        (Recognised::Archive, Mongodb),
+        (Recognised::Sql, Mongodb),
     ] {
         assert_eq!(file.shape_for(kind).unwrap_err().kind(), ErrorKind::Unsupported);
     }
@@ -115,7 +121,7 @@ proptest! {
     #[test]
     fn recognising_never_panics_and_always_says_what_to_do(
         start in prop::sample::select(vec![
-            &b""[..], b"PGDMP", b"-- ", b"/*", b"/*M!999999\\-", b"\\restrict ", b"SQLite format 3\0", b"SELECT ", b"\x1f\x8b",
+            &b""[..], b"PGDMP", b"\x6d\xe2\x99\x81", b"-- ", b"/*", b"/*M!999999\\-", b"\\restrict ", b"SQLite format 3\0", b"SELECT ", b"\x1f\x8b",
         ]),
         rest in prop::collection::vec(any::<u8>(), 0..600),
         whole: bool,

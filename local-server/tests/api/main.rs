@@ -4,6 +4,7 @@
 mod access;
 mod backups;
 mod databases;
+mod packages;
 mod pages;
 mod restore;
 mod retention;

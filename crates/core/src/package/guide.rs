@@ -90,9 +90,12 @@ fn how(engine: EngineKind, format: DumpFormat, file: &str, unpacking: &str, new:
         EngineKind::Postgres => postgres(format, file, unpacking, new),
         EngineKind::Mysql | EngineKind::Mariadb => {
             let client = if engine == EngineKind::Mysql { "mysql" } else { "mariadb" };
+            // Without `--comments` these clients take comments out of routines.
+            let load = format!("{client} --max-allowed-packet=1G --comments --default-character-set=utf8mb4");
             format!(
-                "The client finds server, user and password in `~/.my.cnf`.\n\n```sh\n\
-                 {client} -e 'CREATE DATABASE `{new}`'\n{unpacking} | {client} {new}\n```\n"
+                "The client finds server, user and password in `~/.my.cnf`. A dump of MariaDB may begin with a line\n\
+                 about the sandbox mode: for a client of MySQL, or an older one, take it out with `tail -n +2`.\n\n```sh\n\
+                 {client} -e 'CREATE DATABASE `{new}`'\n{unpacking} | {load} {new}\n```\n"
             )
         }
         EngineKind::Sqlite => format!(

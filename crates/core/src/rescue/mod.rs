@@ -1,10 +1,11 @@
 //! Rescue: what can be done with storage alone, when catalog and server are gone.
 //!
 //! Storage holds all that a restore needs: artifacts, manifests and definitions (`docs/format.md`). A
-//! [`Rescue`] looks through them ([`shelf`]), copies an artifact out ([`fetch`]) and builds a new catalog
+//! [`Rescue`] looks through them ([`shelf`]), copies an artifact out ([`fetch`], [`directory`]) and builds a new catalog
 //! from them ([`rebuild`]). It writes nothing into storage. Whatever lies there that is not ours, or is damaged,
 //! is told with its reason and stops nothing.
 
+pub mod directory;
 pub mod fetch;
 pub mod find;
 pub mod list;

@@ -1,6 +1,7 @@
 //! What is a file, judged by its first bytes and never by its name?
 
 use crate::engine::built;
+use crate::engine::mongodb::archive::MAGIC;
 use crate::model::{DumpFormat, EngineKind};
 use crate::{Error, ErrorKind, Result};
 
@@ -8,8 +9,8 @@ use crate::{Error, ErrorKind, Result};
 pub const HEAD: usize = 64 * 1024;
 
 const OPERATION: &str = "recognise a file";
-const TAKEN: &str = "send a dump of pg_dump (plain or -Fc), mysqldump or mariadb-dump, a SQLite database file, or \
-                     SQL as UTF-8 text; as it is, or packed once by gzip or zstd";
+const TAKEN: &str = "send a dump of pg_dump (plain or -Fc), mysqldump, mariadb-dump or mongodump --archive, a SQLite \
+                     database file, or SQL as UTF-8 text; as it is, or packed once by gzip or zstd";
 const ARCHIVE: &[u8] = b"PGDMP";
 /// Where an archive of `pg_dump` says how it is laid out, and the layout that is one file.
 const LAYOUT: (usize, u8) = (10, 1);
@@ -32,7 +33,6 @@ const OTHERS: &[(&[u8], &str, &str)] = &[
     (b"Rar!\x1a\x07", "a RAR archive", "unpack it and send the dump inside"),
     (b"\x7fELF", "a program", TAKEN),
     (b"%PDF", "a PDF document", TAKEN),
-    (b"\x6d\xe2\x99\x81", "an archive of mongodump", TAKEN),
     (b"\xff\xfe", "UTF-16 text", UTF16),
     (b"\xfe\xff", "UTF-16 text", UTF16),
     (b"\xef\xbb\xbf", "text behind a byte order mark", "take the mark away: tail -c +4 FILE"),
@@ -90,6 +90,8 @@ pub enum Recognised {
     Mysql,
     /// A dump of `mariadb-dump`.
     Mariadb,
+    /// An archive of `mongodump`.
+    Mongodb,
     /// SQL that no tool signed.
     Sql,
 }
@@ -104,6 +106,9 @@ pub fn recognise(head: &[u8], whole: bool) -> Result<Recognised> {
     }
     if head.starts_with(b"SQLite format 3\0") {
         return Ok(Recognised::Sqlite);
+    }
+    if head.starts_with(&MAGIC) {
+        return Ok(Recognised::Mongodb);
     }
     if head.starts_with(ARCHIVE) {
         return match head.get(LAYOUT.0) {
@@ -198,9 +203,10 @@ impl Recognised {
     /// # Errors
     /// `Unsupported` when it does not fit.
     pub fn shape_for(self, kind: EngineKind) -> Result<DumpFormat> {
-        use EngineKind::{Mariadb, Mysql, Postgres, Sqlite};
+        use EngineKind::{Mariadb, Mongodb, Mysql, Postgres, Sqlite};
         match (self, kind) {
             (Self::Sqlite, Sqlite)
+            | (Self::Mongodb, Mongodb)
             | (Self::Postgres | Self::Sql, Postgres)
             | (Self::Mysql | Self::Mariadb | Self::Sql, Mysql | Mariadb) => Ok(DumpFormat::Plain),
             (Self::Archive, Postgres) => Ok(DumpFormat::Custom),
@@ -224,6 +230,7 @@ impl Recognised {
             Self::Postgres => "a dump of pg_dump",
             Self::Mysql => "a dump of mysqldump",
             Self::Mariadb => "a dump of mariadb-dump",
+            Self::Mongodb => "an archive of mongodump",
             Self::Sql => "SQL that no tool signed",
         }
     }

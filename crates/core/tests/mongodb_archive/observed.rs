@@ -5,7 +5,7 @@ use respaldo_core::engine::mongodb::archive::{ArchiveObserver, MAX_NAMESPACES, R
 use respaldo_core::engine::observe::Observer;
 use respaldo_core::fingerprint::TableFingerprint;
 
-use crate::support::{bytes, collection, golden, header, observed, rows, written};
+use crate::support::{bytes, collection, fixture, golden, header, observed, rows, written};
 
 #[test]
 fn a_row_is_a_document_byte_by_byte() {
@@ -70,4 +70,21 @@ fn after_a_refusal_every_call_answers_the_same() {
     let error = observer.feed(b"-- MySQL dump").unwrap_err();
     assert_eq!(observer.feed(&golden()).unwrap_err(), error);
     assert_eq!(observer.finish().unwrap_err(), error);
+}
+
+#[test]
+fn an_uploaded_archive_holds_one_database() {
+    let watched = |archive: &[u8]| {
+        let mut observer = Box::new(ArchiveObserver::foreign());
+        observer.feed(archive)?;
+        observer.finish()
+    };
+    assert_eq!(watched(&golden()).unwrap(), observed(&golden(), 64).unwrap());
+    let two = written(&header(), &[collection("a", "x"), collection("b", "x")], &vec![]);
+    let error = watched(&two).unwrap_err();
+    assert!(error.message().contains("several databases") && error.message().contains("a, b"), "{error}");
+    assert!(error.mend().unwrap().contains("--db"));
+    let users = fixture(include_str!("../fixtures/mongodb/users-8.3.hex"));
+    assert!(watched(&users).is_ok(), "users of the one database belong to it");
+    assert!(watched(&fixture(include_str!("../fixtures/mongodb/server-3.4.hex"))).is_err());
 }

@@ -20,7 +20,7 @@ pub(crate) fn bytes(document: &Document) -> Vec<u8> {
 }
 
 pub(crate) fn header() -> Header {
-    Header::new("7.0.14", "100.10.0")
+    Header { concurrent_collections: 4, ..Header::new("7.0.14", "100.10.0") }
 }
 
 pub(crate) fn namespace(database: &str, collection: &str) -> Namespace {

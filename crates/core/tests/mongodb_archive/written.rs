@@ -78,3 +78,18 @@ fn a_prelude_that_could_not_be_read_again_is_refused() {
     let other = Header { format_version: "0.2".to_owned(), ..header() };
     assert!(Writer::new(Vec::new(), &other, &[]).is_err());
 }
+
+#[test]
+fn more_collections_than_the_header_tells_are_not_mixed() {
+    let declared = [collection("shop", "orders"), collection("shop", "people"), collection("shop", "empty")];
+    let two = Header { concurrent_collections: 2, ..header() };
+    let mut writer = Writer::new(Vec::new(), &two, &declared).unwrap();
+    let document = bytes(&doc! {});
+    for at in [0, 1, 0, 1] {
+        writer.document(at, &document).unwrap();
+    }
+    let error = writer.document(2, &document).unwrap_err();
+    assert!(error.message().contains("more than 2 collections"), "{error}");
+    writer.end(0).unwrap();
+    writer.document(2, &document).unwrap();
+}

@@ -2,6 +2,7 @@
 //! and on S3, with nothing but storage; and what is damaged or foreign in it stops nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod directory;
 mod fetch;
 mod list;
 mod many;

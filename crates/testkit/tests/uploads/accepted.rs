@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use respaldo_core::ErrorKind;
 use respaldo_core::model::{BackupKind, DumpFormat, JobId, Ownership, Status};
 use respaldo_core::restore::{self, Wanted};
 use respaldo_testkit::app::TestApp;
@@ -12,7 +13,8 @@ use respaldo_testkit::sqlite;
 use serde_json::json;
 
 use crate::support::{
-    CLOSED, CUSTOM, MARIADB, MYSQL, PLAIN, in_members, log_of, packed, send, send_in, unasked,
+    CLOSED, CUSTOM, MARIADB, MYSQL, PLAIN, in_members, log_of, mongodb, packed, refused, send, send_in,
+    unasked,
 };
 
 #[tokio::test]
@@ -67,6 +69,30 @@ async fn dumps_of_mariadb_s_and_mysql_s_tools_go_into_databases_of_either() {
             assert!(!received.job.backup().unwrap().fingerprint.as_ref().unwrap().0.is_empty());
         }
     }
+    test.assert_promises().await;
+}
+
+#[tokio::test]
+async fn an_archive_of_mongodb_goes_into_a_database_of_mongodb_and_is_refused_when_it_is_cut() {
+    let test = TestApp::new();
+    let database = unasked(&test, "mongodb").await;
+    let archive = mongodb();
+    for file in [archive.clone(), packed(&["gzip"], &archive), packed(&["zstd", "-q"], &archive)] {
+        let received = send(&test, &database, &file).await.unwrap();
+        assert_eq!(test.opened(&received.job), archive);
+        let backup = received.job.backup().unwrap();
+        assert_eq!(backup.fingerprint.as_ref().unwrap().0["orders"].rows, 3);
+        assert!(backup.name.as_ref().unwrap().ends_with(".archive.zst"), "{:?}", backup.name);
+        assert!(received.warnings.is_empty());
+    }
+    let cut = refused(&test, &database, &archive[..archive.len() - 1]).await;
+    assert_eq!(cut.kind(), ErrorKind::Invalid);
+    assert!(cut.message().contains("the archive ends inside a block"), "{cut}");
+    let error = refused(&test, &unasked(&test, "postgres").await, &archive).await;
+    assert!(
+        error.message().contains("an archive of mongodump, and its database is one of postgres"),
+        "{error}"
+    );
     test.assert_promises().await;
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures::stream;
+use respaldo_core::engine::mongodb::archive::{Declared, Header, Kind, Metadata, Namespace, Writer};
 use respaldo_core::model::{Database, Job};
 use respaldo_core::upload::{self, Received, Request};
 use respaldo_core::{Error, Result};
@@ -14,6 +15,18 @@ pub(crate) const CUSTOM: &[u8] = include_bytes!("../../../core/tests/fixtures/po
 pub(crate) const CLOSED: &[u8] = include_bytes!("../../../core/tests/fixtures/postgres/compressed-15.dump");
 pub(crate) const MARIADB: &[u8] = include_bytes!("../../../core/tests/fixtures/mysql/mariadb-10.11.sql");
 pub(crate) const MYSQL: &[u8] = include_bytes!("../../../core/tests/fixtures/mysql/mysql-9.7.sql");
+
+/// An archive of MongoDB with three documents in one collection, by our own writer.
+pub(crate) fn mongodb() -> Vec<u8> {
+    let orders = Namespace::new("shop", "orders").unwrap();
+    let declared = [Declared::new(orders, Kind::Collection, &Metadata::new()).unwrap()];
+    let mut writer = Writer::new(Vec::new(), &Header::new("7.0.14", "100.10.0"), &declared).unwrap();
+    for _ in 0..3 {
+        writer.document(0, &[5, 0, 0, 0, 0]).unwrap();
+    }
+    writer.end(0).unwrap();
+    writer.finish().unwrap()
+}
 
 /// A registered database whose server nobody asks.
 pub(crate) async fn unasked(test: &TestApp, engine: &str) -> Database {

@@ -104,6 +104,10 @@ impl Engine for Mongodb {
     fn observer(&self, _format: DumpFormat) -> Box<dyn Observer> {
         Box::new(ArchiveObserver::new())
     }
+
+    fn upload_observer(&self, _format: DumpFormat) -> Box<dyn Observer> {
+        Box::new(ArchiveObserver::foreign())
+    }
 }
 
 fn name(name: &str) -> Result<()> {

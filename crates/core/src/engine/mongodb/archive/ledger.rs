@@ -95,6 +95,12 @@ impl Ledger {
         self.entries.get(at).map(|entry| &entry.namespace)
     }
 
+    /// Whether documents of that place may follow without there being more than `most` collections that have begun
+    /// and not ended.
+    pub(super) fn may_begin(&self, at: usize, most: usize) -> bool {
+        self.open < most || self.entries.get(at).is_some_and(|entry| entry.state == State::Open)
+    }
+
     /// No more documents of this namespace will come; `sum` is what the archive tells of those that came.
     pub(super) fn end(&mut self, namespace: &Namespace, sum: u64) -> Result<usize> {
         let at = self.begin(namespace)?;

@@ -10,6 +10,7 @@
 //! makes archives by the same rules.
 
 mod block;
+mod directory;
 mod json;
 mod ledger;
 mod metadata;
@@ -20,6 +21,7 @@ mod prelude;
 mod reader;
 mod writer;
 
+pub use self::directory::{LaidOut, lay_out};
 pub use self::metadata::Metadata;
 pub use self::namespace::Namespace;
 pub use self::observer::ArchiveObserver;

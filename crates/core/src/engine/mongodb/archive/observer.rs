@@ -8,8 +8,8 @@ use super::namespace::Namespace;
 use super::parser::{Event, Parser};
 use super::prelude::{Declared, Kind};
 use crate::engine::observe::{Observed, Observer};
-use crate::engine::wording::one_line;
-use crate::error::Result;
+use crate::engine::wording::{invalid, one_line};
+use crate::error::{Error, Result};
 use crate::fingerprint::{Fingerprint, RowHasher, TableFingerprint};
 
 /// Watches what `mongodump --archive` writes, of all versions, and what [`Writer`](super::Writer) does.
@@ -30,7 +30,10 @@ pub struct ArchiveObserver {
     parser: Parser,
     tables: Vec<Table>,
     hasher: Option<RowHasher>,
+    /// Somebody else made the archive.
+    foreign: bool,
     observed: Observed,
+    failed: Option<Error>,
 }
 
 struct Table {
@@ -42,7 +45,20 @@ struct Table {
 impl ArchiveObserver {
     /// An observer at the beginning of an archive.
     pub fn new() -> Self {
-        Self { parser: Parser::in_pieces(), tables: Vec::new(), hasher: None, observed: Observed::default() }
+        Self {
+            parser: Parser::in_pieces(),
+            tables: Vec::new(),
+            hasher: None,
+            foreign: false,
+            observed: Observed::default(),
+            failed: None,
+        }
+    }
+
+    /// An observer at the beginning of a file that somebody uploaded. It must hold collections of one database only,
+    /// as it is to become one.
+    pub fn foreign() -> Self {
+        Self { foreign: true, ..Self::new() }
     }
 
     fn read(&mut self, mut input: &[u8]) -> Result<()> {
@@ -61,21 +77,36 @@ impl ArchiveObserver {
                         self.tables[at].rows.add_digest(hasher.finalize().into());
                     }
                 }
+                Event::PreludeEnd if self.foreign => self.of_one_database()?,
                 Event::PreludeEnd | Event::Block { .. } | Event::End { .. } => {}
             }
         }
         Ok(())
     }
 
+    /// Refuses the archives of whole servers.
+    fn of_one_database(&self) -> Result<()> {
+        let databases = self.databases();
+        if databases.len() < 2 {
+            return Ok(());
+        }
+        let some: Vec<_> =
+            databases.iter().filter(|name| !name.is_empty()).take(3).map(|name| one_line(name)).collect();
+        Err(invalid(format!("it holds several databases or the oplog of a server ({}, …)", some.join(", ")))
+            .with_mend("dump the one database: mongodump --db DATABASE --archive"))
+    }
+
+    /// The databases that the archive declares collections of; the oplog's has no name.
+    fn databases(&self) -> BTreeSet<&str> {
+        self.tables.iter().map(|table| table.namespace.database()).collect()
+    }
+
     fn fingerprint(&self) -> Fingerprint {
-        let databases: BTreeSet<_> = self.tables.iter().map(|table| table.namespace.database()).collect();
+        let several = self.databases().len() > 1;
         let mut fingerprint = Fingerprint::default();
         for table in self.tables.iter().filter(|table| !table.is_view || table.rows.rows > 0) {
-            let name = if databases.len() > 1 {
-                table.namespace.to_string()
-            } else {
-                table.namespace.collection().to_owned()
-            };
+            let namespace = &table.namespace;
+            let name = if several { namespace.to_string() } else { namespace.collection().to_owned() };
             *fingerprint.table(&name) += table.rows;
         }
         fingerprint
@@ -90,10 +121,14 @@ impl Default for ArchiveObserver {
 
 impl Observer for ArchiveObserver {
     fn feed(&mut self, bytes: &[u8]) -> Result<()> {
-        self.read(bytes)
+        if self.failed.is_none() {
+            self.failed = self.read(bytes).err();
+        }
+        self.failed.clone().map_or(Ok(()), Err)
     }
 
     fn finish(self: Box<Self>) -> Result<Observed> {
+        self.failed.clone().map_or(Ok(()), Err)?;
         self.parser.finish()?;
         let fingerprint = self.fingerprint();
         Ok(Observed { fingerprint, ..self.observed })

@@ -91,6 +91,11 @@ impl<R: Read> Reader<R> {
         })
     }
 
+    /// Gives the source back.
+    pub fn into_inner(self) -> R {
+        self.source
+    }
+
     fn prelude(&mut self) -> Result<()> {
         loop {
             if self.from == self.to && !self.fill()? {

@@ -14,10 +14,13 @@ const OPERATION: &str = "write an archive";
 /// end of each.
 ///
 /// It writes what it is given at once and keeps no document. What would make an archive that cannot be read is
-/// refused before anything of it is written.
+/// refused before anything of it is written. So is a mixture of more collections than the header tells:
+/// `mongorestore` reads as many at once, and with one more it would wait for ever.
 pub struct Writer<W> {
     out: W,
     ledger: Ledger,
+    /// So many collections may have begun and not ended.
+    most: usize,
     /// Whose documents stand at the archive's end.
     current: Option<usize>,
 }
@@ -46,14 +49,15 @@ impl<W: Write> Writer<W> {
         }
         prelude.extend_from_slice(&TERMINATOR.to_le_bytes());
         write(&mut out, &prelude)?;
-        Ok(Self { out, ledger, current: None })
+        let most = usize::try_from(header.concurrent_collections).unwrap_or(0).max(1);
+        Ok(Self { out, ledger, most, current: None })
     }
 
     /// Writes a document of the collection at that place.
     ///
     /// # Errors
     /// `Invalid` when it is none, or longer than [`WRITE_LIMIT`]: `mongorestore` could not read it. `Internal` for
-    /// a collection that was not declared or has ended.
+    /// a collection that was not declared or has ended, or that would be one too many to be mixed.
     pub fn document(&mut self, at: usize, document: &[u8]) -> Result<()> {
         self.check(at, document)?;
         self.go_to(at)?;
@@ -123,6 +127,11 @@ impl<W: Write> Writer<W> {
         let namespace = self.ledger.get(at).cloned();
         let namespace =
             namespace.ok_or_else(|| Error::internal(OPERATION, "a collection was not declared"))?;
+        if !self.ledger.may_begin(at, self.most) {
+            let message =
+                format!("more than {} collections are mixed, which the header does not tell", self.most);
+            return Err(Error::internal(OPERATION, message));
+        }
         self.ledger.begin(&namespace).map_err(|e| Error::internal(OPERATION, e.message()))?;
         let mut bytes = Vec::new();
         if self.current.is_some() {

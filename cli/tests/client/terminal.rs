@@ -1,0 +1,116 @@
+//! What only a terminal sees: questions, passwords that are not shown, progress, colours, tables that fit.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Output, Stdio};
+
+use respaldo_testkit::host::command;
+
+use crate::support::{BINARY, Said, Scene};
+
+/// Runs a line on a terminal of so many columns, with this typed.
+fn on_terminal(scene: &Scene, columns: u32, line: &str, typed: &str, variables: &[(&str, &str)]) -> Said {
+    let line = format!("stty cols {columns} && {BINARY} {line}");
+    let mut script = command("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    script.env("RESPALDO_URL", scene.respaldo.url("")).env("TERM", "xterm").current_dir(scene.folder.path());
+    script.envs(variables.iter().copied());
+    Said::of(run_with_input(script, typed))
+}
+
+fn run_with_input(mut command: std::process::Command, input: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn colours_are_for_terminals_and_not_with_no_color() {
+    let scene = Scene::new().await;
+    scene.back_up("shop");
+    let green = "\u{1b}[32msucceeded";
+    assert!(on_terminal(&scene, 120, "backups", "", &[]).out.contains(green));
+    for variables in [&[("NO_COLOR", "1")][..], &[("TERM", "dumb")]] {
+        let said = on_terminal(&scene, 120, "backups", "", variables);
+        assert!(said.out.contains("succeeded") && !said.out.contains('\u{1b}'), "{variables:?}: {said:?}");
+    }
+    assert!(!on_terminal(&scene, 120, "backups --json", "", &[]).out.contains('\u{1b}'));
+    assert!(!scene.done(&["backups"]).out.contains('\u{1b}'), "a pipe is no terminal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_fit_their_terminal() {
+    let scene = Scene::new().await;
+    let long = "A database whose name is much longer than any column of a list";
+    scene.done(&["databases", "edit", "shop", &format!("name={long}")]);
+    let said = on_terminal(&scene, 70, "databases", "", &[("NO_COLOR", "1")]);
+    assert!(said.out.lines().all(|line| line.trim_end().chars().count() <= 70), "{said:?}");
+    assert!(said.out.contains('…') && said.out.contains("ENGINE"), "{said:?}");
+    assert!(scene.done(&["databases"]).out.contains(long), "nothing is cut for a pipe");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_asked_and_only_yes_is_yes() {
+    let scene = Scene::new().await;
+    let backup = scene.back_up("shop");
+    let line = format!("backups remove {}", backup["id"].as_str().unwrap());
+    for no in ["n\n", "\n", "maybe\n"] {
+        let said = on_terminal(&scene, 120, &line, no, &[]);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(
+            said.out.contains("Delete 1 backup? [y/N]") && said.out.contains("nothing was done"),
+            "{said:?}"
+        );
+        assert_eq!(scene.artifacts().len(), 1);
+    }
+    let said = on_terminal(&scene, 120, &line, "y\n", &[]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(scene.artifacts().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_typed_is_not_shown_and_can_be_corrected_or_given_up() {
+    let scene = Scene::new().await;
+    let line = "databases add --name typed --engine postgres --host 127.0.0.1 --port 1 --database-name d --username u";
+    let type_after_question = |keys: &str| {
+        let mut script = command("script");
+        script.args(["--quiet", "--return", "--command", &format!("{BINARY} {line}"), "/dev/null"]);
+        script.env("RESPALDO_URL", scene.respaldo.url("")).env("TERM", "xterm");
+        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut out, mut byte) = (Vec::new(), [0]);
+        // Before it is asked for, the terminal itself would show it.
+        while !out.ends_with(b"Enter): ") {
+            child.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
+            out.push(byte[0]);
+        }
+        child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+        child.stdout.take().unwrap().read_to_end(&mut out).unwrap();
+        let code = child.wait().unwrap().code();
+        Said { code, out: String::from_utf8(out).unwrap(), err: String::new() }
+    };
+    let given_up = type_after_question("hunter2\u{3}");
+    assert_eq!(given_up.code, Some(130), "{given_up:?}");
+    assert!(given_up.out.contains("nothing was done") && !given_up.out.contains("hunter2"), "{given_up:?}");
+    assert_eq!(scene.run(&["databases", "show", "typed"]).code, Some(5));
+    let typed = type_after_question("hunter3\u{7f}2\r");
+    assert!(typed.out.contains("Password") && typed.out.contains("typed"), "{typed:?}");
+    assert!(!typed.out.contains("hunter"), "{typed:?}");
+    assert_eq!(
+        scene.done(&["databases", "show", "typed", "--json"]).json()["held_back"],
+        serde_json::Value::Null
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_is_drawn_on_a_terminal_and_nowhere_else() {
+    let scene = Scene::new().await;
+    scene.back_up("shop");
+    let said = on_terminal(&scene, 120, "backup shop", "", &[]);
+    assert!(said.out.contains('\r') && said.out.contains("Backed up"), "{said:?}");
+    let drawn = said.out.contains("queued, ") || said.out.contains("running, ");
+    assert!(drawn, "{said:?}");
+    let quiet = on_terminal(&scene, 120, "backup shop --quiet", "", &[]);
+    assert!(!quiet.out.contains("running, ") && !quiet.out.contains("info"), "{quiet:?}");
+    let piped = scene.done(&["backup", "shop"]);
+    assert!(!piped.err.contains('\r') && !piped.err.contains("running, "), "{piped:?}");
+}
