@@ -212,8 +212,11 @@ fn fit(document: RawDocumentBuf, keep_empty_timestamps: bool) -> Answer<RawDocum
     let mut first = true;
     let (mut id, mut id_leads, mut empty_stamp) = (None, false, false);
     for (name, value) in document.iter().flatten() {
-        if name.as_str() == "_id" && id.is_none() {
+        if name.as_str() == "_id" {
             check_id(value)?;
+            if id.is_some() {
+                return Err(Refusal::bad_value("can't have multiple _id fields in one document"));
+            }
             id_leads = first;
             id = Some(bson::RawBson::from(value));
         } else if let RawBsonRef::Timestamp(stamp) = value {

@@ -2,10 +2,15 @@
 //! `$nor`, `$not`, and of `$jsonSchema` the words `required`, `bsonType`, `properties`, `enum`, `minimum`, `maximum`,
 //! `minLength`, `maxLength`, `title` and `description`. Whatever else is asked for is refused as not implemented.
 
-use bson::{RawBsonRef, RawDocument};
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 
 use super::answer::{Answer, Refusal, truth, whole_number};
 use super::order;
+
+/// Refuses a filter that is not evaluated here, also where there is nothing to filter.
+pub(super) fn check(filter: &RawDocument) -> Answer<()> {
+    matches(filter, &RawDocumentBuf::new()).map(drop)
+}
 
 /// Whether the document passes the filter.
 pub(super) fn matches(filter: &RawDocument, document: &RawDocument) -> Answer<bool> {

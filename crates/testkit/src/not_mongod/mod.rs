@@ -86,7 +86,9 @@ impl NotMongod {
         Builder::default()
     }
 
-    fn with(settings: Settings, state: State) -> Self {
+    fn with(settings: Settings, mut state: State) -> Self {
+        let (major, minor, _) = settings.version;
+        state.install(&format!("{major}.{minor}")).expect("an empty server takes what is its own");
         let (state, script, address) = (Mutex::new(state), Mutex::default(), Mutex::default());
         let mut server =
             Self { shared: Arc::new(Shared { settings, state, script, address }), running: None, port: 0 };

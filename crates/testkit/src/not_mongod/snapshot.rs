@@ -90,9 +90,12 @@ impl NotMongod {
         Snapshot(kept.map(|(name, collection)| (name.clone(), content(name, collection))).collect())
     }
 
-    /// The names of all databases.
+    /// The names of all databases but for the server's own: `admin`, `config` and `local`.
     pub fn databases(&self) -> Vec<String> {
-        self.shared.state().databases.keys().cloned().collect()
+        let state = self.shared.state();
+        let names =
+            state.databases.keys().filter(|name| !matches!(name.as_str(), "admin" | "config" | "local"));
+        names.cloned().collect()
     }
 
     /// The documents of a collection in the order of insertion; none if there is no such collection.

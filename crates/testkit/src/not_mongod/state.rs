@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bson::{RawDocumentBuf, Timestamp};
+use bson::{RawDocumentBuf, Timestamp, rawdoc};
 
 use super::answer::{Answer, Refusal};
 use super::collection::{Collection, Kind, Stored};
@@ -28,6 +28,15 @@ pub(super) struct State {
 }
 
 impl State {
+    /// What a server holds that was just installed.
+    pub(super) fn install(&mut self, version: &str) -> Answer<()> {
+        let compatible = rawdoc! { "_id": "featureCompatibilityVersion", "version": version };
+        self.collection("admin", "system.version")?.store("admin.system.version", compatible)?;
+        self.add("config", "system.sessions", Collection::new(Kind::Collection, RawDocumentBuf::new()))?;
+        let capped = rawdoc! { "capped": true, "size": 10_485_760 };
+        self.add("local", "startup_log", Collection::new(Kind::Collection, capped))
+    }
+
     pub(super) fn find(&self, database: &str, collection: &str) -> Option<&Collection> {
         self.databases.get(database)?.get(collection)
     }
@@ -134,7 +143,8 @@ pub(super) fn check_database(name: &str) -> Answer<()> {
 }
 
 pub(super) fn check_collection(database: &str, name: &str) -> Answer<()> {
-    const SYSTEM: [&str; 7] = ["js", "views", "users", "roles", "version", "profile", "healthlog"];
+    const SYSTEM: [&str; 8] =
+        ["js", "views", "users", "roles", "version", "profile", "healthlog", "sessions"];
     let wrong = |why: &str| {
         Err(Refusal::new(
             73,
@@ -147,6 +157,9 @@ pub(super) fn check_collection(database: &str, name: &str) -> Answer<()> {
     }
     if database.len() + 1 + name.len() > MAX_NAMESPACE_BYTES {
         return wrong("the namespace is longer than 255 bytes");
+    }
+    if name.contains(".system.") {
+        return Err(Refusal::bad_value(format!("Invalid namespace: {database}.{name}")));
     }
     match name.strip_prefix("system.") {
         Some(rest) if !SYSTEM.contains(&rest) && !rest.starts_with("buckets.") => {

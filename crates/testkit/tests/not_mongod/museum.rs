@@ -54,7 +54,7 @@ async fn copy_one(from: &Database, to: &Database, collection: &Document) {
 #[tokio::test]
 async fn the_museum_is_copied_by_the_driver_and_equal() {
     let (source, target) = (NotMongod::start(), NotMongod::start());
-    Museum { large_documents: 3, small_collections: 20 }.fill(&source, "museum");
+    Museum { large_documents: 3, small_collections: 20, ..Museum::default() }.fill(&source, "museum");
     copy(&client(&source).await.database("museum"), &client(&target).await.database("museum")).await;
     let (before, after) = (source.snapshot("museum"), target.snapshot("museum"));
     assert_eq!(before.differences(&after), Vec::<String>::new());

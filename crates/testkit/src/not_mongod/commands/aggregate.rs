@@ -16,6 +16,7 @@ pub(super) fn count(context: &mut Context<'_>) -> Answer {
     request.only(&["query", "limit", "skip", "hint", "fields", "collation"])?;
     context.demand(Right::Find)?;
     let filter = request.document("query").map(ToOwned::to_owned).unwrap_or_default();
+    matching::check(&filter)?;
     let mut count = 0;
     for document in source(context)? {
         count += usize::from(matching::matches(&filter, &document)?);
@@ -71,7 +72,7 @@ pub(super) fn aggregate(context: &mut Context<'_>) -> Answer {
 }
 
 fn statistics(context: &Context<'_>, name: &str, asked: &RawDocument) -> Answer {
-    context.demand(Right::List)?;
+    context.demand(Right::CollStats)?;
     let database = &context.request.database;
     let namespace = format!("{database}.{name}");
     let collection = context.state.find(database, name).ok_or_else(|| Refusal::not_found(&namespace))?;
@@ -105,6 +106,7 @@ fn through(mut documents: Vec<Stored>, stages: &[RawDocumentBuf]) -> Answer<Vec<
             "$match" => {
                 let filter =
                     operand.as_document().ok_or_else(|| Refusal::bad_value("$match takes a document"))?;
+                matching::check(filter)?;
                 let mut passing = Vec::new();
                 for document in documents {
                     if matching::matches(filter, &document)? {

@@ -6,7 +6,7 @@ use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, rawdoc};
 use super::super::answer::{Answer, Refusal};
 use super::super::collection::{self, Collection, Kind};
 use super::super::cursor::{self, Cursor, FIRST_BATCH};
-use super::super::rights::{self, Right};
+use super::super::rights::{self, Place, Right};
 use super::super::{answer, matching};
 use super::Context;
 
@@ -20,6 +20,7 @@ pub(super) fn list_databases(context: &mut Context<'_>) -> Answer {
         ));
     }
     let filter = context.request.document("filter").map(ToOwned::to_owned).unwrap_or_default();
+    let all = rights::may(context.state, context.session, Right::ListDatabases, Place::Server);
     let (mut databases, mut total) = (RawArrayBuf::new(), 0);
     for (name, collections) in &context.state.databases {
         let bytes: usize = collections.values().map(Collection::bytes).sum();
@@ -29,7 +30,9 @@ pub(super) fn list_databases(context: &mut Context<'_>) -> Answer {
             entry.append(cstr!("sizeOnDisk"), bytes);
             entry.append(cstr!("empty"), false);
         }
-        if rights::may_see(context.state, context.session, name) && matching::matches(&filter, &entry)? {
+        if (all || rights::may_see(context.state, context.session, name))
+            && matching::matches(&filter, &entry)?
+        {
             total += bytes;
             databases.push(entry);
         }
@@ -41,12 +44,19 @@ pub(super) fn list(context: &mut Context<'_>) -> Answer {
     let request = context.request;
     request.only(&["filter", "nameOnly", "authorizedCollections", "cursor", "includePendingDrops"])?;
     let own_only = request.flag("nameOnly") && request.flag("authorizedCollections");
+    let database = Place::Database(&request.database);
+    let all = rights::may(context.state, context.session, Right::ListCollections, database);
     if !own_only {
-        context.demand(Right::List)?;
+        context.demand_in_database(Right::ListCollections)?;
     }
     let filter = request.document("filter").map(ToOwned::to_owned).unwrap_or_default();
+    matching::check(&filter)?;
     let mut entries = Vec::new();
     for (name, collection) in context.state.databases.get(&request.database).into_iter().flatten() {
+        let place = Place::Collection(&request.database, name);
+        if !all && !rights::may(context.state, context.session, Right::Find, place) {
+            continue;
+        }
         let entry = entry(name, collection);
         if matching::matches(&filter, &entry)? {
             entries.push(if request.flag("nameOnly") { short(&entry) } else { entry });
@@ -102,7 +112,7 @@ pub(in super::super) fn entry(name: &str, collection: &Collection) -> RawDocumen
 }
 
 pub(super) fn database_statistics(context: &mut Context<'_>) -> Answer {
-    context.demand(Right::List)?;
+    context.demand_in_database(Right::DbStats)?;
     let empty = super::super::state::Collections::new();
     let collections = context.state.databases.get(&context.request.database).unwrap_or(&empty);
     let count = |kind| {
@@ -126,7 +136,7 @@ pub(super) fn database_statistics(context: &mut Context<'_>) -> Answer {
 }
 
 pub(super) fn statistics(context: &mut Context<'_>) -> Answer {
-    context.demand(Right::List)?;
+    context.demand(Right::CollStats)?;
     let namespace = context.namespace()?;
     let name = context.request.required_collection()?;
     let statistics = match context.state.find(&context.request.database, name) {
@@ -138,7 +148,7 @@ pub(super) fn statistics(context: &mut Context<'_>) -> Answer {
 
 pub(super) fn drop(context: &mut Context<'_>) -> Answer {
     context.request.only(&["collectionUUID"])?;
-    context.demand(Right::Shape)?;
+    context.demand(Right::Drop)?;
     let namespace = context.namespace()?;
     let name = context.request.required_collection()?.to_owned();
     let database = &context.request.database;
@@ -167,7 +177,7 @@ pub(super) fn remove(state: &mut super::super::state::State, database: &str, nam
 
 pub(super) fn drop_database(context: &mut Context<'_>) -> Answer {
     context.request.only(&[])?;
-    context.demand(Right::DropDatabase)?;
+    context.demand_in_database(Right::DropDatabase)?;
     let database = context.request.database.as_str();
     if matches!(database, "admin" | "config" | "local") {
         let message = format!("Dropping the '{database}' database is prohibited.");

@@ -34,7 +34,7 @@ const OPTIONS: [&str; 17] = [
 pub(super) fn create(context: &mut Context<'_>) -> Answer {
     let request = context.request;
     request.only(&[&OPTIONS[..], &["flags", "encryptedFields"]].concat())?;
-    context.demand(Right::Shape)?;
+    context.demand(Right::Create)?;
     for absent in ["encryptedFields", "storageEngine", "indexOptionDefaults"] {
         let given = request.document(absent).is_some_and(|given| !given.is_empty());
         if given {

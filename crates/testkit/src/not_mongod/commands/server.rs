@@ -6,7 +6,7 @@ use bson::{DateTime, RawArrayBuf, RawBsonRef, RawDocumentBuf, rawdoc};
 
 use super::super::answer::{Answer, Refusal};
 use super::super::collection::MAX_DOCUMENT_BYTES;
-use super::super::rights::{self, Right};
+use super::super::rights::{self, Place, Right};
 use super::super::wire::MAX_MESSAGE_BYTES;
 use super::{Context, login, ok};
 
@@ -102,7 +102,7 @@ pub(super) fn get_parameter(context: &mut Context<'_>) -> Answer {
             "getParameter may only be run against the admin database.",
         ));
     }
-    context.demand(Right::Monitor)?;
+    context.demand_at(Right::GetParameter, Place::Server)?;
     let (major, minor, _) = context.shared.settings.version;
     let mut reply = RawDocumentBuf::new();
     if context.request.get("featureCompatibilityVersion").is_some() {
@@ -123,7 +123,7 @@ pub(super) fn get_parameter(context: &mut Context<'_>) -> Answer {
 }
 
 pub(super) fn server_status(context: &mut Context<'_>) -> Answer {
-    context.demand_in(Right::Monitor, "admin")?;
+    context.demand_at(Right::ServerStatus, Place::Server)?;
     let (major, minor, patch) = context.shared.settings.version;
     let mut reply = rawdoc! {
         "host": context.shared.address(),
@@ -140,7 +140,7 @@ pub(super) fn server_status(context: &mut Context<'_>) -> Answer {
 }
 
 pub(super) fn command_line(context: &mut Context<'_>) -> Answer {
-    context.demand_in(Right::Monitor, "admin")?;
+    context.demand_at(Right::GetCmdLineOpts, Place::Server)?;
     let mut words = RawArrayBuf::new();
     words.push("not_mongod");
     Ok(rawdoc! { "argv": words, "parsed": RawDocumentBuf::new(), "ok": 1.0 })

@@ -6,7 +6,7 @@ use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, Uuid, rawdoc};
 use super::super::answer::{Answer, Refusal, key, says, truth};
 use super::super::collection::{Collection, Stored};
 use super::super::order;
-use super::super::rights::Right;
+use super::super::rights::{Place, Right};
 use super::super::scram::Mechanism;
 use super::super::state::State;
 use super::{Context, ok};
@@ -29,7 +29,7 @@ pub(super) fn roles_info(context: &mut Context<'_>) -> Answer {
 
 fn info(context: &mut Context<'_>, kept: &str, (word, field): (&str, &str)) -> Answer {
     let request = context.request;
-    context.demand(Right::ViewUsers)?;
+    context.demand_in_database(Right::ViewUsers)?;
     let (name, database, everywhere) = match request.subject() {
         Some(RawBsonRef::String(name)) => (Some(name), request.database.as_str(), false),
         Some(RawBsonRef::Document(one)) => (
@@ -79,7 +79,7 @@ pub(super) fn create_user(context: &mut Context<'_>) -> Answer {
         "digestPassword",
         "authenticationRestrictions",
     ])?;
-    context.demand(Right::Users)?;
+    context.demand_in_database(Right::Users)?;
     let name = request.collection().filter(|name| !name.is_empty());
     let name =
         name.ok_or_else(|| Refusal::bad_value("User document needs 'user' field to be a non-empty string"))?;
@@ -122,6 +122,10 @@ pub(in super::super) fn add_user(
     if let Some(custom) = custom {
         user.append(cstr!("customData"), custom);
     }
+    if state.find("admin", "system.users").is_none() {
+        let schema = rawdoc! { "_id": "authSchema", "currentVersion": 5 };
+        state.collection("admin", "system.version")?.store("admin.system.version", schema)?;
+    }
     keep(state, "system.users", user, &format!("User \"{name}@{database}\" already exists"), 51003)
 }
 
@@ -147,7 +151,7 @@ fn roles(given: Option<RawBsonRef<'_>>, home: &str) -> Answer<RawArrayBuf> {
 pub(super) fn create_role(context: &mut Context<'_>) -> Answer {
     let request = context.request;
     request.only(&["privileges", "roles", "authenticationRestrictions"])?;
-    context.demand(Right::Users)?;
+    context.demand_in_database(Right::Users)?;
     let (database, name) = (request.database.as_str(), request.required_collection()?);
     let mut privileges = RawArrayBuf::new();
     request.documents("privileges")?.into_iter().for_each(|privilege| privileges.push(privilege));
@@ -172,7 +176,7 @@ pub(super) fn drop_role(context: &mut Context<'_>) -> Answer {
 
 fn remove(context: &mut Context<'_>, kept: &str, (code, word): (i32, &str)) -> Answer {
     context.request.only(&[])?;
-    context.demand(Right::Users)?;
+    context.demand_in_database(Right::Users)?;
     let id = context.namespace()?;
     let id = order::key(RawBsonRef::String(&id));
     let removed = context.state.find_mut("admin", kept).is_some_and(|kept| kept.remove(&id));
@@ -183,7 +187,7 @@ fn remove(context: &mut Context<'_>, kept: &str, (code, word): (i32, &str)) -> A
 pub(super) fn merge(context: &mut Context<'_>) -> Answer {
     let request = context.request;
     request.only(&["tempUsersCollection", "tempRolesCollection", "db", "drop"])?;
-    context.demand_in(Right::Users, "admin")?;
+    context.demand_at(Right::Users, Place::Database("admin"))?;
     let database = request.text("db").unwrap_or_default().to_owned();
     for (field, kept) in [("tempUsersCollection", "system.users"), ("tempRolesCollection", "system.roles")] {
         let Some(beside) = request.text(field).filter(|name| !name.is_empty()) else { continue };

@@ -25,7 +25,7 @@ pub(super) fn insert(context: &mut Context<'_>) -> Answer {
         fields.push("bypassEmptyTsReplacement");
     }
     request.only(&fields)?;
-    context.demand(Right::Write)?;
+    context.demand(Right::Insert)?;
     let bypass = Bypass {
         validation: request.flag("bypassDocumentValidation"),
         empty_timestamps: timestamps_may_stay && request.flag("bypassEmptyTsReplacement"),
@@ -97,7 +97,7 @@ fn reply(count: i32, errors: &RawArrayBuf) -> RawDocumentBuf {
 pub(super) fn delete(context: &mut Context<'_>) -> Answer {
     let request = context.request;
     request.only(&["deletes", "ordered"])?;
-    context.demand(Right::Write)?;
+    context.demand(Right::Remove)?;
     let (database, name) = (request.database.clone(), request.required_collection()?.to_owned());
     check_target(context, &database, &name)?;
     let deletes = request.documents("deletes")?;
@@ -108,6 +108,7 @@ pub(super) fn delete(context: &mut Context<'_>) -> Answer {
     let mut deleted = 0;
     for delete in deletes {
         let filter = delete.get_document("q").map_err(|error| Refusal::bad_value(error.to_string()))?;
+        matching::check(filter)?;
         let one = delete.get("limit").ok().flatten().and_then(whole_number) == Some(1);
         let mut ids = Vec::new();
         for document in collection.documents() {

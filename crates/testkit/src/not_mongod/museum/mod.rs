@@ -18,6 +18,9 @@ pub struct Museum {
     pub large_documents: usize,
     /// Collections `small_00000` and so on, with three documents and one index each.
     pub small_collections: usize,
+    /// Timestamps of nothing on the top level of documents, in `empty_timestamps`: only a server of version 8, told
+    /// so, keeps them when they are inserted.
+    pub empty_timestamps: bool,
 }
 
 impl Museum {
@@ -33,6 +36,9 @@ impl Museum {
         server.load(database, "not_utf8", values::not_utf8());
         shapes::fill(server, database);
         indexes::fill(server, database);
+        if self.empty_timestamps {
+            server.load(database, "empty_timestamps", values::empty_timestamps());
+        }
         self.fill_large(server, database);
         self.fill_small(server, database);
     }

@@ -200,6 +200,14 @@ pub(super) fn not_utf8() -> Vec<RawDocumentBuf> {
     ]
 }
 
+/// Timestamps that an insertion fills in, and one as an `_id`, which it leaves alone.
+pub(super) fn empty_timestamps() -> Vec<RawDocumentBuf> {
+    vec![
+        Bytes::default().int(ID, 1).timestamp(b"a", 0, 0).timestamp(b"b", 0, 0).build(),
+        Bytes::default().timestamp(ID, 0, 0).timestamp(b"a", 0, 1).build(),
+    ]
+}
+
 /// A document of that many bytes, of which no two neighbours are equal.
 pub(super) fn of_size(id: i32, size: usize) -> RawDocumentBuf {
     let frame = Bytes::default().int(ID, id).binary(V, 0, b"").build().as_bytes().len();
