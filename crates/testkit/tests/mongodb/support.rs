@@ -192,6 +192,10 @@ impl Restore {
         Mongodb.was_swapped(&self.target, None).await
     }
 
+    pub(crate) async fn was_swapped_from(&self, before: &Observed) -> WasSwapped {
+        Mongodb.was_swapped(&self.target, Some(&before.fingerprint)).await.unwrap()
+    }
+
     pub(crate) async fn drop_aside(&self) -> Result<()> {
         Mongodb.drop_aside(&self.target).await
     }

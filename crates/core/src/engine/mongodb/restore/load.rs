@@ -3,7 +3,7 @@
 use bson::raw::{RawDocumentBuf, cstr};
 use bson::{Bson, Document, doc};
 
-use super::places::{Fate, Place, mark, places};
+use super::places::{Fate, Place, is_partial, mark, places};
 use super::reading::{Insert, Prelude, Reading};
 use super::{access, by_tool, create, drop_loaded, drop_one, indexes};
 use crate::engine::mongodb::Mongodb;
@@ -66,10 +66,9 @@ async fn clear(session: &Session<'_>, target: &Target, places: &[Place<'_>]) -> 
     if target.options.mode == RestoreMode::Swap {
         return drop_loaded(session, target).await;
     }
-    let chosen = |name: &str| {
-        target.options.tables.is_empty()
-            || places.iter().any(|place| place.is_loaded() && place.collection() == name)
-    };
+    let partial = is_partial(target);
+    let chosen =
+        |name: &str| !partial || places.iter().any(|place| place.is_loaded() && place.collection() == name);
     let mut there = server::list(session).await?;
     // Views first: nothing then refers to a collection that is gone.
     there.sort_by_key(|listed| listed.kind != Kind::View);
