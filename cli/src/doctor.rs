@@ -31,23 +31,40 @@ struct Needs {
     package: &'static str,
     /// Whether a tool that tells this version is its engine's: names are shared.
     fits: fn(&str) -> bool,
+    /// What does the tools' work where they are missing.
+    instead: Option<&'static str>,
 }
 
 const NEEDS: &[Needs] = &[
-    Needs { engine: "postgres", tools: &["pg_dump", "psql"], package: "postgresql-client", fits: any },
+    Needs {
+        engine: "postgres",
+        tools: &["pg_dump", "psql"],
+        package: "apt-get install postgresql-client",
+        fits: any,
+        instead: None,
+    },
     Needs {
         engine: "mysql",
         tools: &["mysqldump", "mysql"],
-        package: "mysql-client (Ubuntu, or MySQL's APT repository; MariaDB's does not do)",
+        package: "apt-get install mysql-client (Ubuntu, or MySQL's APT repository; MariaDB's does not do)",
         fits: of_mysql,
+        instead: None,
     },
     Needs {
         engine: "mariadb",
         tools: &["mariadb-dump", "mariadb"],
-        package: "mariadb-client",
+        package: "apt-get install mariadb-client",
         fits: of_mariadb,
+        instead: None,
     },
-    Needs { engine: "sqlite", tools: &[], package: "", fits: any },
+    Needs { engine: "sqlite", tools: &[], package: "", fits: any, instead: None },
+    Needs {
+        engine: "mongodb",
+        tools: &["mongodump", "mongorestore"],
+        package: "install mongodb-database-tools from MongoDB's own repository",
+        fits: any,
+        instead: Some("what is built in does its work"),
+    },
 ];
 
 fn any(_version: &str) -> bool {
@@ -163,7 +180,11 @@ async fn look_for(toolbox: &Toolbox, tool: &str, needs: &Needs, needed: bool, fo
             Err(error) => found.say(format!("  broken   {} ({error})", path.display())),
         }
     }
-    let missing = format!("  missing  {tool}: apt-get install {}", needs.package);
+    if let Some(instead) = needs.instead.filter(|_| !there) {
+        found.say(format!("  absent   {tool}: {instead} (or {})", needs.package));
+        return;
+    }
+    let missing = format!("  missing  {tool}: {}", needs.package);
     match (there, needed) {
         (false, true) => found.lack(missing),
         (false, false) => found.say(format!("{missing} (no database here is known to need it)")),
@@ -239,6 +260,17 @@ mod tests {
         assert!(spare.lines.iter().any(|line| line.contains("pg_dump") && line.contains("no database")));
         let unknown = examine(&nothing, &secrets, None).await;
         assert!(unknown.whole && unknown.lines.iter().any(|line| line.contains("missing  pg_dump")));
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_something_built_in_stands_for_is_never_missing() {
+        let mongodb = "databases:\n  - {id: m, name: M, engine: mongodb, host: h, database_name: d}\n";
+        let found = examine(&Toolbox::default(), &MapSecrets::default(), Some(&config(mongodb))).await;
+        assert!(found.whole, "{found:?}");
+        let absent = |tool: &str| format!("  absent   {tool}: what is built in does its work");
+        for tool in ["mongodump", "mongorestore"] {
+            assert!(found.lines.iter().any(|line| line.starts_with(&absent(tool))), "{found:?}");
+        }
     }
 
     #[tokio::test]

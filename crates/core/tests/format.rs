@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use respaldo_core::databases::Definition;
+use respaldo_core::engine::mongodb::archive::{ArchiveObserver, Declared, Header, Namespace, Writer};
 use respaldo_core::engine::mysql::DumpObserver;
 use respaldo_core::engine::observe::Observer as _;
 use respaldo_core::engine::postgres::{LARGE_OBJECTS, PlainObserver};
@@ -193,6 +194,24 @@ fn rows_of_inserts_hash_as_the_page_says() {
         assert_eq!(format!("{:032x}", found.0["customers"].hash), hash);
         assert_eq!(found.0["no`ne"].rows, 0);
     }
+}
+
+#[test]
+fn documents_hash_as_the_page_says() {
+    let rows: Vec<Vec<u8>> = example("documents").lines().map(|line| hex::decode(line).unwrap()).collect();
+    let hash = example("documents hash").trim();
+    assert_eq!(table_hash(&rows), hash);
+    let namespace = Namespace::new("shop", "customers").unwrap();
+    let declared = [Declared::bare(namespace)];
+    let mut writer = Writer::new(Vec::new(), &Header::new("7.0.14", "x"), &declared).unwrap();
+    for row in &rows {
+        writer.document(0, row).unwrap();
+    }
+    writer.end(0).unwrap();
+    let mut observer = ArchiveObserver::new();
+    observer.feed(&writer.finish().unwrap()).unwrap();
+    let found = Box::new(observer).finish().unwrap().fingerprint;
+    assert_eq!(format!("{:032x}", found.0["customers"].hash), hash);
 }
 
 #[test]

@@ -67,6 +67,11 @@ impl JobLog {
         Self { clock: Arc::clone(clock), attempt, redactor, lines: Arc::default() }
     }
 
+    /// The attempt's number, from 1; 0 where it is nobody's.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
     /// Says what is being done.
     pub fn info(&self, line: impl AsRef<str>) {
         self.add(LogLevel::Info, line.as_ref());

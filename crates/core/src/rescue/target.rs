@@ -1,5 +1,5 @@
 //! Where a rescued dump goes, as a URL: `postgres://user@host:port/db`, `mysql://…`, `mariadb://…`,
-//! `sqlite:///path`.
+//! `mongodb://user@a:1,b:2/db?authSource=…&replicaSet=…`, `mongodb+srv://…`, `sqlite:///path`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use crate::model::{EngineKind, Settings};
 use crate::{Error, Result};
 
 const FIELD: &str = "to";
-const EXAMPLES: &str =
-    "write e.g. postgres://user@host:5432/db, mysql://user@host/db or sqlite:///path/of/file.db";
+const EXAMPLES: &str = "write e.g. postgres://user@host:5432/db, mysql://user@host/db, mongodb://user@host/db or \
+     sqlite:///path/of/file.db";
 
 /// A database to restore into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub struct TargetUrl {
     pub database_name: String,
     /// The TLS mode in the engine's own words (`?tls=`).
     pub tls: Option<String>,
+    /// MongoDB: the database that the user is defined in (`?authSource=`).
+    pub auth_source: Option<String>,
+    /// MongoDB: the replica set that the hosts belong to (`?replicaSet=`).
+    pub replica_set: Option<String>,
 }
 
 impl TargetUrl {
@@ -42,6 +46,7 @@ impl TargetUrl {
             "mysql" => EngineKind::Mysql,
             "mariadb" => EngineKind::Mariadb,
             "sqlite" => EngineKind::Sqlite,
+            "mongodb" | "mongodb+srv" => EngineKind::Mongodb,
             _ => return Err(refused("no database is reached by such a URL").with_mend(EXAMPLES)),
         };
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -60,14 +65,19 @@ impl TargetUrl {
                     "take it out, and set RESPALDO_TARGET_PASSWORD or RESPALDO_TARGET_PASSWORD_FILE",
                 ));
         }
-        let (host, port) = server_of(server)?;
+        let (host, port) = match scheme {
+            "mongodb+srv" => (format!("{scheme}://{server}"), None),
+            // Each of several hosts may have a port of its own.
+            "mongodb" => (decode(server)?, None),
+            _ => server_of(server)?,
+        };
         let database_name = decode(name)?;
         if database_name.is_empty() || name.contains('/') {
             return Err(refused("it names no database").with_mend(EXAMPLES));
         }
-        let tls = tls_of(query)?.map(str::to_owned);
+        let [tls, auth_source, replica_set] = parameters(query, engine)?;
         let user = user.map(decode).transpose()?.filter(|user| !user.is_empty());
-        Ok(Self { engine, host: Some(host), port, user, database_name, tls })
+        Ok(Self { engine, host: Some(host), port, user, database_name, tls, auth_source, replica_set })
     }
 
     fn file(place: &str, query: &str) -> Result<Self> {
@@ -79,18 +89,27 @@ impl TargetUrl {
             return Err(refused("it names no file").with_mend(EXAMPLES));
         }
         let (engine, database_name) = (EngineKind::Sqlite, path);
-        Ok(Self { engine, host: None, port: None, user: None, database_name, tls: None })
+        let (host, port, user, tls) = (None, None, None, None);
+        Ok(Self { engine, host, port, user, database_name, tls, auth_source: None, replica_set: None })
     }
 
     /// Settings that reach this database, with the engine's own port where none is given.
     pub(super) fn settings(&self) -> Settings {
         Settings {
             host: self.host.clone(),
-            port: self.port.or(self.engine.default_port()),
+            port: self.usual_port(),
             enabled: false,
             tls: self.tls.clone(),
+            auth_source: self.auth_source.clone(),
+            replica_set: self.replica_set.clone(),
             ..Settings::bare(self.database_name.clone(), self.engine, self.database_name.clone())
         }
+    }
+
+    /// Of MongoDB's hosts the engine knows which lacks a port.
+    fn usual_port(&self) -> Option<u16> {
+        let usual = self.engine.default_port().filter(|_| self.engine != EngineKind::Mongodb);
+        self.port.or(usual)
     }
 
     /// The folder that a file lies in.
@@ -114,7 +133,7 @@ impl TargetUrl {
 impl std::fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.engine, self.database_name)?;
-        match (&self.host, self.port.or(self.engine.default_port())) {
+        match (&self.host, self.usual_port()) {
             (Some(host), Some(port)) => write!(f, " at {host}:{port}"),
             (Some(host), None) => write!(f, " at {host}"),
             _ => Ok(()),
@@ -139,23 +158,33 @@ fn server_of(text: &str) -> Result<(String, Option<u16>)> {
     Ok((host, port.transpose()?))
 }
 
-fn tls_of(query: &str) -> Result<Option<&str>> {
-    let mut tls = None;
+/// The values of `tls`, and for MongoDB of `authSource` and `replicaSet`.
+fn parameters(query: &str, engine: EngineKind) -> Result<[Option<String>; 3]> {
+    let mut values = [const { None }; 3];
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
-            "tls" | "sslmode" if tls.is_none() => {
-                let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-                tls = Some(value).filter(|value| !value.is_empty() && value.chars().all(plain));
-                if tls.is_none() {
-                    return Err(refused("its tls is no mode, such as require or REQUIRED"));
-                }
-            }
+        let place = match name {
+            "tls" | "sslmode" => 0,
+            "authSource" if engine == EngineKind::Mongodb => 1,
+            "replicaSet" if engine == EngineKind::Mongodb => 2,
             // Only names are shown: a value may be a misplaced secret.
+            _ if engine == EngineKind::Mongodb => {
+                return Err(refused("there are three parameters, tls, authSource and replicaSet"));
+            }
             _ => return Err(refused("there is one parameter, tls")),
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let value = decode(value)?;
+        let known = place > 0 || value.chars().all(plain);
+        if value.is_empty() || !known || values[place].is_some() {
+            return Err(refused(match place {
+                0 => "its tls is no mode, such as require or REQUIRED",
+                _ => "authSource and replicaSet are given once, each with a name",
+            }));
         }
+        values[place] = Some(value);
     }
-    Ok(tls)
+    Ok(values)
 }
 
 fn decode(text: &str) -> Result<String> {
@@ -193,15 +222,29 @@ mod tests {
         assert_eq!((socket.host.as_deref(), socket.settings().port), (Some("/run/mysqld"), Some(3306)));
         let six = TargetUrl::parse("mysql://root@[::1]:3307/shop").unwrap();
         assert_eq!((six.host.as_deref(), six.port), (Some("::1"), Some(3307)));
+        let set =
+            TargetUrl::parse("mongodb://ana@a:1,b/shop?replicaSet=rs0&authSource=shop&tls=enable").unwrap();
+        let settings = set.check().unwrap();
+        assert_eq!((settings.host.as_deref(), settings.port), (Some("a:1,b"), Some(27017)));
+        assert_eq!(
+            (settings.replica_set.as_deref(), settings.auth_source.as_deref()),
+            (Some("rs0"), Some("shop"))
+        );
+        let srv = TargetUrl::parse("mongodb+srv://ana@c.example.net/shop").unwrap().check().unwrap();
+        assert_eq!((srv.host.as_deref(), srv.port), (Some("mongodb+srv://c.example.net"), None));
         let file = TargetUrl::parse("sqlite:///srv/a b.db").unwrap();
         assert_eq!((file.database_name.as_str(), file.host), ("/srv/a b.db", None));
     }
 
     #[test]
     fn a_password_in_a_url_is_refused_and_not_shown() {
-        for text in
-            ["postgres://u:hunter2@h/db", "mysql://u:hunter2@h:1/db", "postgres://u@h/db?password=hunter2"]
-        {
+        for text in [
+            "postgres://u:hunter2@h/db",
+            "mysql://u:hunter2@h:1/db",
+            "postgres://u@h/db?password=hunter2",
+            "mongodb://u:hunter2@h/db",
+            "mongodb://u@h/db?authMechanismProperties=hunter2",
+        ] {
             let error = TargetUrl::parse(text).unwrap_err();
             assert_eq!(error.field(), Some("to"));
             assert!(!error.to_string().contains("hunter2"), "{error}");

@@ -130,6 +130,19 @@ async fn a_server_that_refuses_snapshots_is_dumped_without_and_the_result_says_s
 }
 
 #[tokio::test]
+async fn a_snapshot_that_grows_too_old_fails_the_attempt_and_the_next_one_does_without() {
+    let server = NotMongod::builder().replica_set("rs0").start();
+    let long = "x".repeat(60_000);
+    server.load("shop", "orders", (0..200).map(|n| rawdoc! { "_id": n, "text": long.as_str() }));
+    server.fail(When::nth("getMore", 2), Fault::error(239, "SnapshotTooOld"));
+    let error = At::new(&server, "shop").dump().await.unwrap_err();
+    assert!(error.is_retryable() && error.mend().unwrap().contains("minSnapshotHistory"), "{error}");
+    server.fail(When::nth("getMore", 2), Fault::Slow(Duration::from_millis(1)));
+    let (_, seen) = At::new(&server, "shop").again().dump().await.unwrap();
+    assert_eq!(seen.consistency, Some(Consistency::PerCollection));
+}
+
+#[tokio::test]
 async fn an_empty_database_is_dumped_and_restored() {
     let server = NotMongod::start();
     let (bytes, seen) = At::new(&server, "nothing").dump().await.unwrap();

@@ -57,6 +57,26 @@ async fn what_the_target_held_besides_is_gone() {
     same(&server, "shop", &before);
 }
 
+/// Servers of before put the time in the place of an empty timestamp, and nobody can keep them from it.
+#[tokio::test]
+async fn what_an_older_server_changes_is_told() {
+    for (version, told) in [((6, 0, 16), true), ((6, 0, 17), false), ((7, 0, 12), true), ((8, 0, 0), false)] {
+        let server = NotMongod::builder().version(version.0, version.1, version.2).start();
+        let stamp = bson::Timestamp { time: 0, increment: 0 };
+        server.load(
+            "shop",
+            "stamps",
+            [rawdoc! { "_id": 1, "t": stamp }, rawdoc! { "_id": 2, "deep": { "t": stamp } }],
+        );
+        let before = server.snapshot("shop");
+        let (bytes, _) = At::new(&server, "shop").dump().await.unwrap();
+        let loaded = Restore::new(At::new(&server, "shop"), bytes).load().await.unwrap();
+        let warned = loaded.warnings.iter().any(|warning| warning.contains(": 1 documents are not as"));
+        assert_eq!(warned, told, "{version:?}: {:?}", loaded.warnings);
+        assert_eq!(server.snapshot("shop") == before, !told, "{version:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_dump_goes_into_a_database_of_another_name() {
     let server = NotMongod::start();

@@ -65,6 +65,13 @@ impl At {
         self
     }
 
+    /// As the second attempt of a job.
+    pub(crate) fn again(mut self) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(TestClock::default());
+        self.source.log = JobLog::new(&clock, 2, self.source.login.redactor());
+        self
+    }
+
     pub(crate) fn with_tools(mut self, folder: PathBuf) -> Self {
         self.source.toolbox = Arc::new(Toolbox::new([folder]));
         self
@@ -183,6 +190,10 @@ impl Restore {
 
     pub(crate) async fn was_swapped(&self) -> Result<WasSwapped> {
         Mongodb.was_swapped(&self.target, None).await
+    }
+
+    pub(crate) async fn was_swapped_from(&self, before: &Observed) -> WasSwapped {
+        Mongodb.was_swapped(&self.target, Some(&before.fingerprint)).await.unwrap()
     }
 
     pub(crate) async fn drop_aside(&self) -> Result<()> {

@@ -142,3 +142,53 @@ async fn chosen_collections_are_exchanged_alone() {
     assert!(now.0["orders"] == healthy.0["orders"] && now.0["written_since"] == before.0["written_since"]);
     assert_eq!(now.0.len(), before.0.len());
 }
+
+/// Whoever finds nothing aside cannot know by names whether it was exchanged or dropped.
+#[tokio::test]
+async fn what_was_dropped_before_the_exchange_is_not_taken_for_exchanged() {
+    let Damaged { server, before, restore, .. } = damaged().await;
+    let (_, saved) = At::new(&server, "shop").dump().await.unwrap();
+    restore.load().await.unwrap();
+    restore.drop_aside().await.unwrap();
+    assert_eq!(restore.was_swapped_from(&saved).await, WasSwapped::No);
+    server.load("shop", "orders", [bson::rawdoc! { "_id": "written meanwhile" }]);
+    assert_eq!(restore.was_swapped_from(&saved).await, WasSwapped::Unknown);
+    restore.load().await.unwrap();
+    restore.swap().await.unwrap();
+    assert_eq!(restore.was_swapped_from(&saved).await, WasSwapped::Yes);
+    server.load("shop", "orders", [bson::rawdoc! { "_id": "written since" }]);
+    assert_eq!(restore.was_swapped_from(&saved).await, WasSwapped::Unknown);
+    assert!(before != server.snapshot("shop"));
+}
+
+/// A database of which some collections are backed up keeps the others, which no safety backup holds.
+#[tokio::test]
+async fn a_restore_touches_no_collection_that_its_safety_backup_does_not_hold() {
+    for swaps in [true, false] {
+        let server = NotMongod::start();
+        shop(&server, "shop");
+        let healthy = server.snapshot("shop");
+        let (whole, _) = At::new(&server, "shop").dump().await.unwrap();
+        let choosing =
+            || At::new(&server, "shop").with(|settings| settings.collections = vec!["orders".to_owned()]);
+        let (chosen, _) = choosing().dump().await.unwrap();
+        for dump in [whole, chosen] {
+            server.run("shop", &bson::rawdoc! { "drop": "orders" });
+            server.run("shop", &bson::rawdoc! { "drop": "customers" });
+            server.load("shop", "customers", [bson::rawdoc! { "_id": "of nobody's backup" }]);
+            let before = server.snapshot("shop");
+            let restore = Restore::new(choosing(), dump);
+            let restore = if swaps { restore.by_swap() } else { restore };
+            restore.load().await.unwrap();
+            if swaps {
+                restore.swap().await.unwrap();
+                assert_eq!(restore.was_swapped().await.unwrap(), WasSwapped::Yes);
+            }
+            let now = server.snapshot("shop");
+            assert!(now.0["orders"] == healthy.0["orders"], "swaps: {swaps}");
+            assert!(now.0["customers"] == before.0["customers"], "swaps: {swaps}");
+            let more = restore.only(&["customers"]).load().await.unwrap_err();
+            assert!(more.mend().unwrap().contains("safety backup"), "{more}");
+        }
+    }
+}

@@ -88,12 +88,12 @@ async fn goes_into_a_new_name_and_over_the_same(options: &[&str], format: DumpFo
 
 #[tokio::test]
 async fn an_uploaded_plain_dump_of_postgresql_is_restored_by_who_is_no_superuser() {
-    goes_into_a_new_name_and_over_the_same(&[], DumpFormat::Plain).await;
+    Box::pin(goes_into_a_new_name_and_over_the_same(&[], DumpFormat::Plain)).await;
 }
 
 #[tokio::test]
 async fn an_uploaded_compressed_archive_of_postgresql_is_restored_by_who_is_no_superuser() {
-    goes_into_a_new_name_and_over_the_same(&["-Fc"], DumpFormat::Custom).await;
+    Box::pin(goes_into_a_new_name_and_over_the_same(&["-Fc"], DumpFormat::Custom)).await;
 }
 
 /// It is refused on its way in, or when it is loaded; answers what was said.

@@ -3,7 +3,7 @@
 use bson::raw::{RawDocumentBuf, cstr};
 use bson::{Bson, Document, doc};
 
-use super::places::{Fate, Place, mark, places};
+use super::places::{Fate, Place, is_partial, mark, places};
 use super::reading::{Insert, Prelude, Reading};
 use super::{access, by_tool, create, drop_loaded, drop_one, indexes};
 use crate::engine::mongodb::Mongodb;
@@ -12,7 +12,7 @@ use crate::engine::mongodb::connect::Session;
 use crate::engine::mongodb::server::{self, Server, whole};
 use crate::engine::mongodb::{explain, tools};
 use crate::engine::restore::observer_for;
-use crate::engine::wording::one_line;
+use crate::engine::wording::{grouped, one_line};
 use crate::engine::{DumpSource, Loaded, Target};
 use crate::model::RestoreMode;
 use crate::{Error, ErrorKind, Result};
@@ -40,7 +40,7 @@ pub(super) async fn load(session: &Session<'_>, target: &Target, dump: &DumpSour
             drop(reading);
             by_tool::load(target, tool, &places, begin_again(dump).await?).await?
         }
-        None => built_in(session, &server, reading, &places).await?,
+        None => built_in(session, &server, reading, &places, &mut warnings).await?,
     };
     if places.iter().any(|place| place.fate == Fate::Access) {
         access::restore(session, target, dump).await?;
@@ -66,10 +66,9 @@ async fn clear(session: &Session<'_>, target: &Target, places: &[Place<'_>]) -> 
     if target.options.mode == RestoreMode::Swap {
         return drop_loaded(session, target).await;
     }
-    let chosen = |name: &str| {
-        target.options.tables.is_empty()
-            || places.iter().any(|place| place.is_loaded() && place.collection() == name)
-    };
+    let partial = is_partial(target);
+    let chosen =
+        |name: &str| !partial || places.iter().any(|place| place.is_loaded() && place.collection() == name);
     let mut there = server::list(session).await?;
     // Views first: nothing then refers to a collection that is gone.
     there.sort_by_key(|listed| listed.kind != Kind::View);
@@ -90,6 +89,7 @@ async fn built_in(
     server: &Server,
     mut reading: Reading,
     places: &[Place<'_>],
+    warnings: &mut Vec<String>,
 ) -> Result<crate::engine::Observed> {
     let metadata = metadata(places)?;
     for (place, metadata) in places.iter().zip(&metadata) {
@@ -102,6 +102,14 @@ async fn built_in(
     while let Some(insert) = reading.next().await {
         let name = &places[insert.at].into;
         self::insert(session, name, insert).await?;
+    }
+    let stamped = reading.stamped();
+    if stamped > 0 && !server.takes_empty_timestamps() {
+        warnings.push(format!(
+            "MongoDB {} puts the time in the place of empty timestamps: {} documents are not as they were dumped",
+            server.version,
+            grouped(stamped)
+        ));
     }
     let observed = reading.end().await?;
     for (place, metadata) in places.iter().zip(&metadata).filter(|(place, _)| place.is_loaded()) {

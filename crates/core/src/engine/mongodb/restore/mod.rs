@@ -54,9 +54,9 @@ impl Restorer for Mongodb {
         swap::swap(&Session::open(&target.at).await?, target).await
     }
 
-    async fn was_swapped(&self, target: &Target, _before: Option<&Fingerprint>) -> Result<WasSwapped> {
+    async fn was_swapped(&self, target: &Target, before: Option<&Fingerprint>) -> Result<WasSwapped> {
         check_names(target)?;
-        swap::was_taken(&Session::open(&target.at).await?, target).await
+        swap::was_taken(&Session::open(&target.at).await?, target, before).await
     }
 
     async fn drop_aside(&self, target: &Target) -> Result<()> {

@@ -65,6 +65,17 @@ pub(super) fn places<'d>(
     refuse_time_series(target, &places)?;
     refuse_long_names(target, &places)?;
     tell(&places, warnings);
+    let unsaved = |place: &&Place<'_>| {
+        let name = place.collection();
+        place.fate == Fate::Skip && !is_chosen(target, name) && target.options.tables.is_empty()
+    };
+    if places.iter().any(|place| unsaved(&place)) {
+        warnings.push(
+            "collections of the dump that are not among the database's chosen ones are left out: its safety backup \
+             would not hold what they replace"
+                .to_owned(),
+        );
+    }
     Ok(places)
 }
 
@@ -104,8 +115,20 @@ fn fate(target: &Target, declared: &Declared) -> Fate {
     if systems || functions && (!target.dump.trusted || options.mode == RestoreMode::Swap) {
         return Fate::Skip;
     }
-    let chosen = whole || options.tables.iter().any(|table| table == collection);
-    if chosen { Fate::Load } else { Fate::Skip }
+    if is_chosen(target, collection) { Fate::Load } else { Fate::Skip }
+}
+
+/// Whether a restore may touch a collection: one of those that were asked for, and of those that the safety backup
+/// holds, which are the chosen ones of the database that is replaced.
+pub(super) fn is_chosen(target: &Target, collection: &str) -> bool {
+    let among = |names: &[String]| names.is_empty() || names.iter().any(|name| name == collection);
+    let saved = !target.replaces || among(&target.at.settings.collections);
+    among(&target.options.tables) && saved
+}
+
+/// Whether a restore touches some collections only.
+pub(super) fn is_partial(target: &Target) -> bool {
+    !target.options.tables.is_empty() || target.replaces && !target.at.settings.collections.is_empty()
 }
 
 /// A dump of several databases has no one place.
@@ -130,10 +153,13 @@ fn all_there(target: &Target, places: &[Place<'_>]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let message = format!("the dump has no such collections: {}", missing.join(", "));
-    Err(Error::new(ErrorKind::Conflict, OPERATION, message)
-        .with_field("tables")
-        .with_mend("name collections as the backup's fingerprint does"))
+    let message = format!("these collections cannot be restored: {}", missing.join(", "));
+    let mend = if target.replaces && !target.at.settings.collections.is_empty() {
+        "name collections of the dump that are among the database's collections: its safety backup holds no others"
+    } else {
+        "name collections as the backup's fingerprint does"
+    };
+    Err(Error::new(ErrorKind::Conflict, OPERATION, message).with_field("tables").with_mend(mend))
 }
 
 fn refuse_time_series(target: &Target, places: &[Place<'_>]) -> Result<()> {

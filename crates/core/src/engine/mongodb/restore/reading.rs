@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use bson::raw::RawDocumentBuf;
+use bson::Timestamp;
+use bson::raw::{RawBsonRef, RawDocument, RawDocumentBuf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -25,6 +27,8 @@ const BYTES: usize = 2 << 20;
 const DOCUMENTS: usize = 1_000;
 /// What waits to be sent, of all collections of a dump that mixes them.
 const WAITING: usize = 8 << 20;
+/// What servers put the time in the place of.
+const EMPTY: Timestamp = Timestamp { time: 0, increment: 0 };
 /// The type of an element that is a document, and of one that is an array.
 const DOCUMENT: u8 = 3;
 const ARRAY: u8 = 4;
@@ -50,6 +54,7 @@ pub(super) struct Reading {
     prelude: oneshot::Receiver<Prelude>,
     heads: Option<oneshot::Sender<Heads>>,
     inserts: mpsc::Receiver<Insert>,
+    stamped: Arc<AtomicU64>,
     thread: JoinHandle<Result<Observed>>,
 }
 
@@ -59,12 +64,14 @@ impl Reading {
         let (prelude_in, prelude) = oneshot::channel();
         let (heads, heads_out) = oneshot::channel();
         let (inserts_in, inserts) = mpsc::channel(1);
+        let stamped = Arc::<AtomicU64>::default();
+        let counter = Arc::clone(&stamped);
         let thread = tokio::task::spawn_blocking(move || {
             let mut watched = Watched { dump, observer, most, passed: 0, meter };
-            read(&mut watched, prelude_in, heads_out, &inserts_in)?;
+            read(&mut watched, prelude_in, heads_out, &inserts_in, &counter)?;
             watched.observer.finish()
         });
-        Self { prelude, heads: Some(heads), inserts, thread }
+        Self { prelude, heads: Some(heads), inserts, stamped, thread }
     }
 
     /// What the dump declares.
@@ -91,6 +98,12 @@ impl Reading {
         self.inserts.recv().await
     }
 
+    /// Counts documents so far in which a field of their own is a timestamp of zeros: most servers put the time in its
+    /// place.
+    pub(super) fn stamped(&self) -> u64 {
+        self.stamped.load(Ordering::Relaxed)
+    }
+
     /// What the observer saw of a whole dump, or what is wrong with it.
     pub(super) async fn end(mut self) -> Result<Observed> {
         self.ended().await
@@ -106,6 +119,7 @@ fn read(
     prelude: oneshot::Sender<Prelude>,
     heads: oneshot::Receiver<Heads>,
     out: &mpsc::Sender<Insert>,
+    stamped: &AtomicU64,
 ) -> Result<()> {
     let mut reader = Reader::new(watched)?;
     let declared = reader.declared().to_vec();
@@ -115,11 +129,23 @@ fn read(
     let mut commands = Commands { heads: heads.blocking_recv().map_err(|_| left())?, ..Commands::default() };
     while let Some(entry) = reader.next()? {
         match entry {
-            Entry::Document { at, bytes } => commands.document(at, bytes, out)?,
+            Entry::Document { at, bytes } => {
+                if commands.takes(at) && is_stamped(bytes) {
+                    stamped.fetch_add(1, Ordering::Relaxed);
+                }
+                commands.document(at, bytes, out)?;
+            }
             Entry::End { at, .. } => commands.send(at, out)?,
         }
     }
     Ok(())
+}
+
+/// Whether the server could change the document: a timestamp of zeros, not in `_id` and not deeper.
+fn is_stamped(bytes: &[u8]) -> bool {
+    let Ok(document) = RawDocument::from_bytes(bytes) else { return false };
+    let empty = |value: RawBsonRef<'_>| matches!(value, RawBsonRef::Timestamp(time) if time == EMPTY);
+    document.iter().flatten().any(|(key, value)| key.as_str() != "_id" && empty(value))
 }
 
 fn left() -> Error {
@@ -142,8 +168,12 @@ struct Making {
 }
 
 impl Commands {
+    fn takes(&self, at: usize) -> bool {
+        self.heads.get(at).is_some_and(Option::is_some)
+    }
+
     fn document(&mut self, at: usize, bytes: &[u8], out: &mpsc::Sender<Insert>) -> Result<()> {
-        if !self.heads.get(at).is_some_and(Option::is_some) {
+        if !self.takes(at) {
             return Ok(());
         }
         let full = self.making.get(&at).is_some_and(|making| making.elements.len() + bytes.len() > BYTES);

@@ -8,20 +8,23 @@
 //!
 //! # What has been done
 //! A collection called like all that was loaded aside, the *mark*, lists it. It is made last by the load and
-//! dropped last by the swap: while it is there, what of its list is still aside was not exchanged yet.
+//! dropped last by the swap: while it is there, what of its list is still aside was not exchanged yet. Without it the
+//! contents tell: the target holds what was restored, or what it held before, or somebody has written to it.
 
 use std::collections::BTreeSet;
 
 use bson::doc;
 use bson::raw::RawDocument;
 
-use super::places::mark;
+use super::places::{is_chosen, is_partial, mark};
 use super::{aside, create, drop_one};
 use crate::engine::mongodb::archive::Kind;
 use crate::engine::mongodb::connect::Session;
+use crate::engine::mongodb::dump;
 use crate::engine::mongodb::server::{self, Listed};
 use crate::engine::wording::one_line;
 use crate::engine::{Target, WasSwapped};
+use crate::fingerprint::Fingerprint;
 use crate::{Error, Result};
 
 const OPERATION: &str = "exchange the collections";
@@ -34,10 +37,14 @@ struct Loaded {
 }
 
 /// Whether the exchange was made. One that stopped half-way is finished: its list is whole.
-pub(super) async fn was_taken(session: &Session<'_>, target: &Target) -> Result<WasSwapped> {
+pub(super) async fn was_taken(
+    session: &Session<'_>,
+    target: &Target,
+    before: Option<&Fingerprint>,
+) -> Result<WasSwapped> {
     let there = server::list(session).await?;
     if !there.iter().any(|listed| listed.name == mark(target)) {
-        return Ok(WasSwapped::Yes);
+        return by_contents(target, before).await;
     }
     let Some(loaded) = read_mark(session, target).await? else { return Ok(WasSwapped::No) };
     let waiting = |name: &&String| there.iter().any(|listed| listed.name == aside(target, name));
@@ -50,6 +57,28 @@ pub(super) async fn was_taken(session: &Session<'_>, target: &Target) -> Result<
         Err(e) if e.is_retryable() => Err(e),
         Err(_) => Ok(WasSwapped::Unknown),
     }
+}
+
+/// Without the mark the exchange was made, or what was aside was dropped before it: the contents tell.
+async fn by_contents(target: &Target, before: Option<&Fingerprint>) -> Result<WasSwapped> {
+    let now = dump::fingerprint(&target.at).await?;
+    let among = |fingerprint: &Fingerprint| {
+        let own = |(name, _): &(&String, _)| !name.starts_with("$admin.") && is_chosen(target, name);
+        let tables = fingerprint.0.iter().filter(own);
+        Fingerprint(tables.map(|(name, table)| (name.clone(), *table)).collect())
+    };
+    let is_now = |expected: &Fingerprint| {
+        let (expected, now) = (among(expected), among(&now));
+        // A part of the dump leaves the target's other collections in place.
+        let same = expected.0.iter().all(|(name, table)| now.0.get(name) == Some(table));
+        same && (is_partial(target) || expected.0.len() == now.0.len())
+    };
+    Ok(match (&target.dump.fingerprint, before) {
+        (Some(dumped), _) if is_now(dumped) => WasSwapped::Yes,
+        (_, Some(before)) if is_now(before) => WasSwapped::No,
+        (_, None) if !target.replaces && now.0.is_empty() => WasSwapped::No,
+        _ => WasSwapped::Unknown,
+    })
 }
 
 /// Puts what is aside into the target's place.
@@ -65,7 +94,7 @@ pub(super) async fn swap(session: &Session<'_>, target: &Target) -> Result<()> {
         exchange(session, target, &there, name).await.map_err(|e| half(e, exchanged, &loaded))?;
         exchanged += 1;
     }
-    if target.options.tables.is_empty() {
+    if !is_partial(target) {
         drop_others(session, &there, &loaded).await.map_err(|e| half(e, exchanged, &loaded))?;
     }
     for name in &loaded.views {
