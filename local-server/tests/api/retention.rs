@@ -190,7 +190,11 @@ async fn a_backup_that_a_queued_restore_needs_is_locked_until_it_has_ended() {
     keep_one(&host, &[]).await;
     let queued = host.post(&format!("/backups/{}/restore", made[0].id), &json!({})).await.json();
     let all = host.get("/retention?all=true").await.json();
-    assert_eq!(reasons(&all[0])[3], ("locked", "a restore or a package that has not ended needs it"), "{all}");
+    assert_eq!(
+        reasons(&all[0])[3],
+        ("locked", "a restore or a package that has not ended needs it"),
+        "{all}"
+    );
     assert_eq!(reasons(&all[0])[2].0, "remove", "{all}");
     let done = host.send("POST", "/retention", &[], Body::empty()).await.json();
     assert_eq!(done[0]["removed"], json!(1), "{done}");
