@@ -9,6 +9,8 @@ use std::process::Output;
 use respaldo_core::seal::Identity;
 use respaldo_testkit::host::{command, unique};
 use respaldo_testkit::mysql::Mysql;
+use respaldo_testkit::not_mongod::NotMongod;
+use respaldo_testkit::not_mongod::museum::Museum;
 use respaldo_testkit::postgres::Postgres;
 use respaldo_testkit::respaldo::Respaldo;
 use respaldo_testkit::sqlite;
@@ -173,6 +175,44 @@ async fn backups_are_listed_fetched_and_restored_from_storage_alone() {
     assert!(!folder.join("restored.db").exists());
     printed(folder, &[&restore[..], &["--yes"]].concat());
     assert_eq!(sqlite::dump(&folder.join("restored.db")), notes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_mongodb_is_laid_out_as_files_and_of_no_other_database() {
+    let source = NotMongod::start();
+    let database = "museum";
+    Museum::default().fill(&source, database);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir(folder.join("data")).unwrap();
+    sqlite::sample(&folder.join("data/notes.db"));
+    let config = "databases:\n  - {id: notes, name: Notes, engine: sqlite, database_name: data/notes.db}\n";
+    let server = Respaldo::new(BINARY, folder, config).start().await;
+    let fields = json!({"name": "Museum", "engine": "mongodb", "host": "127.0.0.1", "port": source.port(),
+        "database_name": database, "compression": "zstd"});
+    assert_eq!(server.post("/databases", &fields).await.0, 201);
+    let museum = server.back_up(&json!({"id": 2})).await;
+    assert_eq!(museum["status"], "succeeded", "{museum}");
+    let notes = server.back_up(&json!({"id": 1})).await;
+    let id = |backup: &Value| backup["id"].as_str().unwrap().to_owned();
+
+    let laid_out = respaldo(folder, &["rescue", "fetch", &id(&museum), "--directory", "dump"]);
+    let said = String::from_utf8_lossy(&laid_out.stderr);
+    assert!(laid_out.status.success() && said.contains("whole; signature verified"), "{said}");
+    for name in ["values", "ids", "not_utf8", "empty"] {
+        let documents = source.documents(database, name);
+        let expected: Vec<u8> = documents.iter().flat_map(|document| document.as_bytes().to_vec()).collect();
+        assert_eq!(fs::read(folder.join(format!("dump/museum/{name}.bson"))).unwrap(), expected, "{name}");
+        assert!(folder.join(format!("dump/museum/{name}.metadata.json")).exists());
+    }
+    let buckets = folder.join("dump/museum/system.buckets.weather.bson");
+    assert!(buckets.metadata().unwrap().len() > 0 && folder.join("dump/prelude.json").exists());
+    let again = refused(folder, &["rescue", "fetch", &id(&museum), "--directory", "dump"]);
+    assert!(again.contains("is not an empty folder"), "{again}");
+    let other = refused(folder, &["rescue", "fetch", &id(&notes), "--directory", "notes"]);
+    assert!(other.contains("a backup of sqlite") && other.contains("--dump"), "{other}");
+    let both = refused(folder, &["rescue", "fetch", &id(&museum), "--directory", "x", "--output", "y"]);
+    assert!(both.contains("cannot be used with"), "{both}");
 }
 
 #[test]

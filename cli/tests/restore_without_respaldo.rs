@@ -37,7 +37,8 @@ fn page() -> String {
 
 /// The page's blocks that stand under such a mark, by their names.
 fn marked(page: &str, mark: &str) -> BTreeMap<String, String> {
-    let blocks = page.split(&format!("<!-- {mark}: ")).skip(1).map(|rest| {
+    let begin = format!("<!-- {mark}: ");
+    let blocks = page.split(&begin).skip(1).map(|rest| {
         let (name, rest) = rest.split_once(" -->\n```sh\n").expect("a block follows its name");
         (name.to_owned(), rest.split_once("\n```").unwrap().0.to_owned())
     });

@@ -126,6 +126,8 @@ const BAD_FILES: &[&str] = &[
     "global:\n  host: h\n",
     "package-conf:\n  compression: gzip\n",
     "package-conf:\n  schedule: monday\n",
+    "package-conf:\n  timezone: Europe/Nowhere\n",
+    "package-conf:\n  allow_incomplete: maybe\n",
     "retention:\n  schedule: monday\n",
     "retention:\n  days: 5\n",
     "retention: 5\n",

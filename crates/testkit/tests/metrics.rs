@@ -7,13 +7,13 @@ use std::fs;
 use respaldo_core::backup;
 use respaldo_core::jobs;
 use respaldo_core::model::{
-    Credentials, Database, Durations, EngineKind, LastRun, LastSuccess, LastVerdict, Status,
-    VerificationStatus,
+    Credentials, Database, Durations, EngineKind, Job, LastRun, LastSuccess, LastVerdict, Package,
+    PackageCounts, PackageFormat, PackageKind, Status, VerificationStatus,
 };
 use respaldo_core::ports::NewDatabase;
 use respaldo_core::{ErrorKind, metrics};
 use respaldo_testkit::app::TestApp;
-use respaldo_testkit::catalog::sample::{at, database, job};
+use respaldo_testkit::catalog::sample::{artifact, at, database, job, job_id};
 use respaldo_testkit::faults::{Call, FaultMode};
 use respaldo_testkit::prometheus::{Metric, of_repository, parse, promtool, repository};
 use serde_json::json;
@@ -88,6 +88,26 @@ fn with_an_awkward_name() -> Database {
     awkward
 }
 
+/// A package that took 2.5 s, the fourth that ended.
+fn a_package() -> Job {
+    let package = Package {
+        kind: PackageKind::Scheduled,
+        slot: Some(at(0)),
+        format: PackageFormat::Zip,
+        databases: None,
+        allow_incomplete: false,
+        name: Some("package_20260101_000000.zip".to_owned()),
+        members: Vec::new(),
+        left_out: Vec::new(),
+        artifact: Some(artifact(1, 4096)),
+        counts: Some(PackageCounts { succeeded: 3, failed: 1 }),
+    };
+    let mut job = Job::packaging(job_id(9), package, at(0), 3);
+    job.status = Status::Succeeded;
+    (job.started_at, job.finished_at) = (Some(at(1_000)), Some(at(3_500)));
+    job
+}
+
 async fn small_catalog() -> TestApp {
     let test = TestApp::new();
     fs::create_dir_all(&test.app.limits.staging).unwrap();
@@ -97,6 +117,7 @@ async fn small_catalog() -> TestApp {
     for (id, millis) in [(2, 5_000), (3, -5_500), (4, 7_000)] {
         test.catalog.create_job(&job(id, millis)).await.unwrap();
     }
+    test.catalog.create_job(&a_package()).await.unwrap();
     test
 }
 

@@ -1,4 +1,5 @@
 //! `/packages`
+#![expect(clippy::unwrap_used, reason = "a panic is how a test's helper fails its test")]
 
 use axum::body::Body;
 use respaldo_core::package;
@@ -80,7 +81,7 @@ async fn what_cannot_be_asked_for_is_refused_by_its_field() {
     ] {
         host.get(path).await.assert_problem(status, field);
     }
-    let (backup, _) = (host.get("/backups").await.json()[0]["id"].as_str().unwrap().to_owned(), ());
+    let backup = host.get("/backups").await.json()[0]["id"].as_str().unwrap().to_owned();
     host.get(&format!("/packages/{backup}")).await.assert_problem(404, None);
     host.get(&format!("/packages/{backup}/download")).await.assert_problem(404, None);
 }

@@ -54,17 +54,9 @@ impl Installation {
     pub(super) fn into_families(self) -> impl Iterator<Item = MetricFamily> {
         let [available, total] = self.disks();
         let packages = self.packages.families();
-        let families = [
-            self.jobs(),
-            self.oldest_queued(),
-            self.places(),
-            self.stored(),
-            available,
-            total,
-            self.errors(),
-            build(),
-        ];
-        families.into_iter().chain(packages).filter_map(Family::finish)
+        let jobs = [self.jobs(), self.oldest_queued(), self.places(), self.stored()];
+        let rest = [available, total, self.errors(), build()];
+        jobs.into_iter().chain(packages).chain(rest).filter_map(Family::finish)
     }
 
     fn jobs(&self) -> Family {

@@ -15,6 +15,7 @@ use super::plan::Chosen;
 use crate::backup::sweep;
 use crate::engine::Meter;
 use crate::jobs::Held;
+use crate::jobs::keeper::Stop;
 use crate::keys;
 use crate::model::{Artifact, Job, LeftOut, PackageManifest, Volume};
 use crate::seal::Digester;
@@ -32,12 +33,15 @@ pub(super) enum Trouble {
     /// This member is not what it should be.
     Member(Broken),
     /// Anything else.
-    Other(Error),
+    Stopped(Stop),
 }
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
-        Self::Other(error)
+        Self::Stopped(match error.kind() {
+            ErrorKind::Fenced => Stop::Lost(error),
+            _ => Stop::Failed(error),
+        })
     }
 }
 
@@ -248,9 +252,9 @@ impl Packing<'_, '_> {
         match error.kind() {
             // The job itself is still there.
             ErrorKind::NotFound => {
-                Trouble::Other(Error::new(ErrorKind::Unavailable, error.operation(), error.message()))
+                Error::new(ErrorKind::Unavailable, error.operation(), error.message()).into()
             }
-            _ => Trouble::Other(error),
+            _ => error.into(),
         }
     }
 

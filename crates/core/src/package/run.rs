@@ -123,28 +123,26 @@ impl Running<'_> {
             let mut upload = attempt.upload();
             let keeper = self.held.keeper(&attempt.meter, log);
             let outcome = tokio::select! {
-                done = attempt.run(&mut upload, &broken) => Ok(done),
-                stop = keeper.keep() => Err(stop),
+                done = attempt.run(&mut upload, &broken) => done,
+                stop = keeper.keep() => Err(Trouble::Stopped(stop)),
             };
             let published = attempt.published.load(Ordering::SeqCst);
-            if let Ok(Ok(manifest)) = outcome {
-                log.info(format!("{} bytes stored, manifest written", manifest.artifact.size_bytes));
-                return self.commit(manifest).await;
-            }
+            let trouble = match outcome {
+                Ok(manifest) => {
+                    log.info(format!("{} bytes stored, manifest written", manifest.artifact.size_bytes));
+                    return self.commit(manifest).await;
+                }
+                Err(trouble) => trouble,
+            };
             let clean = !published && self.clean_up(&mut upload, log).await;
-            match outcome {
-                Ok(Err(Trouble::Member(found))) if self.job.package()?.allow_incomplete => {
+            match trouble {
+                Trouble::Member(found) if self.job.package()?.allow_incomplete => {
                     log.warn(format!("left out: {}", found.error));
                     broken.push(found.left_out);
                     self.begin_anew(clean).await?;
                 }
-                Ok(Err(Trouble::Member(found))) => {
-                    return self.stopped(Stop::Failed(found.error), clean, log).await;
-                }
-                Ok(Err(Trouble::Other(e))) if e.kind() == ErrorKind::Fenced => return Err(e),
-                Ok(Err(Trouble::Other(e))) => return self.stopped(Stop::Failed(e), clean, log).await,
-                Err(stop) => return self.stopped(stop, clean, log).await,
-                Ok(Ok(_)) => return Err(Error::internal("make a package", "it has been committed")),
+                Trouble::Member(found) => return self.stopped(Stop::Failed(found.error), clean, log).await,
+                Trouble::Stopped(stop) => return self.stopped(stop, clean, log).await,
             }
         }
     }

@@ -245,14 +245,23 @@ fn a_prelude_without_end_is_refused_at_the_stated_number() {
 #[test]
 fn a_prelude_of_too_many_bytes_is_refused() {
     let mut long = declares("a", "b");
-    long.insert("metadata", format!("{{\"indexes\":[],\"x\":\"{}\"}}", "x".repeat(15 * 1024 * 1024)));
+    long.insert("metadata", format!("{{\"indexes\":[],\"x\":\"{}\"}}", "x".repeat(4_000_000)));
     let mut archive = archive(vec![head().into()]);
-    for n in 0..5 {
+    for n in 0..17 {
         long.insert("collection", n.to_string());
         archive.extend(bytes(&long));
     }
     let error = observed(&archive, 64 * 1024).unwrap_err();
     assert!(error.message().contains("more than 64 MiB"), "{error}");
+}
+
+#[test]
+fn metadata_that_would_fill_the_memory_is_refused() {
+    // Each of its brackets would take ten times its memory.
+    let mut long = declares("a", "b");
+    long.insert("metadata", format!("{{\"x\":[{}0]}}", "0,".repeat(3 * 1024 * 1024)));
+    let message = refused(&archive(vec![head().into(), long.into()]));
+    assert!(message.contains("the metadata of a.b has more than 4 MiB"), "{message}");
 }
 
 #[test]

@@ -19,6 +19,19 @@ fn a_row_is_a_document_byte_by_byte() {
 }
 
 #[test]
+fn the_documents_of_the_page_hash_as_it_says() {
+    let page = include_str!("../../../../docs/mongodb-archive.md");
+    let example = |name: &str| {
+        let (_, after) = page.split_once(&format!("<!-- example: {name} -->\n```text\n")).unwrap();
+        after.split_once("\n```").unwrap().0
+    };
+    let documents = example("documents").lines().map(|line| (0, hex::decode(line).unwrap())).collect();
+    let archive = written(&header(), &[collection("shop", "orders")], &documents);
+    let found = observed(&archive, 64).unwrap().fingerprint;
+    assert_eq!(format!("{:032x}", found.0["orders"].hash), example("documents hash"));
+}
+
+#[test]
 fn a_table_of_a_dump_of_several_databases_is_named_with_its_database() {
     let declared = [collection("a", "same"), collection("b", "same"), collection("b", "a.b")];
     let archive = written(&header(), &declared, &vec![(1, bytes(&doc! {}))]);

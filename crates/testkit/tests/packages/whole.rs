@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 use futures::TryStreamExt as _;
+use respaldo_core::metrics;
 use respaldo_core::model::{DatabaseId, Job, PackageFormat, Status};
 use respaldo_core::package::{self, MemberDownload};
 use respaldo_testkit::app::TestApp;
@@ -157,4 +158,28 @@ async fn asked_twice_with_one_id_it_is_one_package() {
     assert_eq!(package::list(&test.app, None, None, None, 10).await.unwrap().len(), 1);
     let job = packaged(&test, &request(PackageFormat::Zip)).await;
     assert_eq!(job.status, Status::Succeeded);
+}
+
+#[tokio::test]
+async fn the_metrics_tell_how_packages_end_and_of_the_newest_good_one() {
+    let test = TestApp::new();
+    let text = async || metrics::text(&metrics::gather(&test.app).await.unwrap()).unwrap();
+    assert!(!text().await.contains("backup_package_bytes"), "nobody has made one");
+    let made = backed_up(&test, &["a"]).await;
+    let whole = good(&test, &request(PackageFormat::Zip)).await;
+    sqlite(&test, "bare", json!({})).await;
+    assert_eq!(packaged(&test, &request(PackageFormat::Zip)).await.status, Status::Failed);
+    let at = whole.finished_at.unwrap().as_millisecond();
+    for line in [
+        "backup_package_total{status=\"succeeded\"} 1".to_owned(),
+        "backup_package_total{status=\"failed\"} 1".to_owned(),
+        format!("backup_package_bytes {}", whole.artifact().unwrap().size_bytes),
+        format!("backup_package_last_success_timestamp_seconds {}", at / 1000),
+        "backup_package_duration_seconds ".to_owned(),
+    ] {
+        assert!(text().await.contains(&format!("\n{line}")), "{line}: {}", text().await);
+    }
+    package::delete(&test.app, whole.id).await.unwrap();
+    assert!(text().await.contains("backup_package_total{status=\"succeeded\"} 1"), "counts do not go back");
+    drop(made);
 }

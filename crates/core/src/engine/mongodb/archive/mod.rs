@@ -11,6 +11,7 @@
 
 mod block;
 mod directory;
+mod event;
 mod json;
 mod ledger;
 mod metadata;
@@ -22,10 +23,11 @@ mod reader;
 mod writer;
 
 pub use self::directory::{LaidOut, lay_out};
+pub use self::event::Event;
 pub use self::metadata::Metadata;
 pub use self::namespace::Namespace;
 pub use self::observer::ArchiveObserver;
-pub use self::parser::{Event, Parser};
+pub use self::parser::Parser;
 pub use self::prelude::{Declared, Header, Kind};
 pub use self::reader::{Entry, Reader};
 pub use self::writer::Writer;
@@ -48,6 +50,9 @@ pub const MAX_NAMESPACES: usize = 100_000;
 
 /// So many bytes a prelude may have in all: a restore keeps it in memory.
 pub const MAX_PRELUDE: usize = 64 * 1024 * 1024;
+
+/// So many bytes the metadata of one collection may have, as text: reading it takes several times as much memory.
+pub const MAX_METADATA: usize = 4 * 1024 * 1024;
 
 const TERMINATOR: u32 = 0xffff_ffff;
 /// The shortest document: its length and its end.

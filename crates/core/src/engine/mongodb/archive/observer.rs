@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use sha2::Digest as _;
 
+use super::event::Event;
 use super::namespace::Namespace;
-use super::parser::{Event, Parser};
+use super::parser::Parser;
 use super::prelude::{Declared, Kind};
 use crate::engine::observe::{Observed, Observer};
 use crate::engine::wording::{invalid, one_line};

@@ -1,6 +1,7 @@
 //! Reading an archive that comes in pieces.
 
 use super::block::BlockHeader;
+use super::event::{Event, Step};
 use super::ledger::{Ledger, counted, shown};
 use super::namespace::Namespace;
 use super::prelude::{Declared, Header};
@@ -10,45 +11,6 @@ use crate::error::{Error, Result};
 
 /// How a stream of gzip begins.
 const GZIP: u8 = 0x1f;
-
-/// What was read. `at` is the place of the namespace among the declared ones, from 0.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// What the archive says of itself; the first event.
-    Header(Header),
-    /// A collection, one event for each, in the order of `at`.
-    Declared(Box<Declared>),
-    /// The prelude ended: all collections are known.
-    PreludeEnd,
-    /// Documents of this namespace may follow.
-    Block {
-        /// Whose.
-        at: usize,
-    },
-    /// A whole document.
-    Document {
-        /// Whose.
-        at: usize,
-        /// Its bytes.
-        bytes: &'a [u8],
-    },
-    /// A piece of a document that was not all there; only of a parser for pieces.
-    Piece {
-        /// Whose.
-        at: usize,
-        /// Its bytes.
-        bytes: &'a [u8],
-        /// Whether the document ends with it.
-        last: bool,
-    },
-    /// The namespace ended, and its documents have the checksum that the archive tells.
-    End {
-        /// Which.
-        at: usize,
-        /// How many documents it has.
-        documents: u64,
-    },
-}
 
 /// Reads an archive that comes in pieces, cut anywhere, and holds it to the format's rules: declared
 /// namespaces only, each ended once, with the right checksum.
@@ -85,19 +47,6 @@ enum Place {
     Block(usize),
     /// In a block that ended its namespace.
     Ended,
-}
-
-/// An event without what it borrows.
-pub(super) enum Step<'i> {
-    Header(Header),
-    Declared(Box<Declared>),
-    PreludeEnd,
-    Block(usize),
-    Whole(usize, &'i [u8]),
-    Buffered(usize),
-    Word(usize),
-    Piece(usize, &'i [u8], bool),
-    End(usize),
 }
 
 impl Parser {
@@ -290,7 +239,9 @@ impl Parser {
             }
         }
         self.missing = length - 4;
+        let is_kept = self.whole || !matches!(self.place, Place::Block(_));
         self.buffer.clear();
+        self.buffer.reserve_exact(if is_kept { length } else { 0 });
         self.buffer.extend_from_slice(&self.word);
         let Place::Block(at) = self.place else { return Ok(None) };
         self.ledger.take(at, &self.word);

@@ -2,9 +2,9 @@
 
 use bson::raw::{RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 
-use super::FORMAT_VERSION;
 use super::metadata::Metadata;
 use super::namespace::Namespace;
+use super::{FORMAT_VERSION, MAX_METADATA};
 use crate::engine::wording::{invalid, one_line};
 use crate::error::{Error, Result};
 
@@ -129,9 +129,10 @@ impl Declared {
     /// A collection with its options and indexes.
     ///
     /// # Errors
-    /// `Invalid` when the metadata cannot be written as JSON.
+    /// `Invalid` when the metadata cannot be written as JSON, or only as more than [`MAX_METADATA`].
     pub fn new(namespace: Namespace, kind: Kind, metadata: &Metadata) -> Result<Self> {
         let json = metadata.to_json()?;
+        short_enough(&namespace, &json)?;
         Ok(Self { namespace, kind, size: 0, kind_name: Some(kind.as_str().to_owned()), json })
     }
 
@@ -202,6 +203,7 @@ impl Declared {
         let namespace = Namespace::new(database, collection)?;
         let mut declared =
             Self { namespace, kind: Kind::Collection, size, kind_name, json: json.unwrap_or_default() };
+        short_enough(&declared.namespace, &declared.json)?;
         let metadata = declared.metadata()?;
         declared.kind = match declared.kind_name.as_deref() {
             Some("view") => Kind::View,
@@ -227,6 +229,15 @@ impl Declared {
         }
         document.into_bytes()
     }
+}
+
+fn short_enough(namespace: &Namespace, json: &str) -> Result<()> {
+    if json.len() <= MAX_METADATA {
+        return Ok(());
+    }
+    let (collection, most) = (one_line(&namespace.to_string()), MAX_METADATA / 1024 / 1024);
+    Err(invalid(format!("the metadata of {collection} has more than {most} MiB, which is not supported"))
+        .with_mend("make its validator shorter"))
 }
 
 /// The fields of a flat document of the prelude.

@@ -3,7 +3,8 @@
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
 
-use super::parser::{Event, Parser, Step};
+use super::event::{Event, Step};
+use super::parser::Parser;
 use super::prelude::{Declared, Header};
 use crate::error::Result;
 use crate::seal::read_error;

@@ -29,26 +29,30 @@ impl<W: Write> Writer<W> {
     /// Writes the prelude. What the declared are called by from now on is their place in `declared`, from 0.
     ///
     /// # Errors
-    /// `Invalid` for a prelude that cannot be read again: a collection twice, too many of them, metadata of more
-    /// than 16 MiB. What the output answers is of kind `Unavailable`, or what it wraps.
+    /// `Invalid` for a prelude that cannot be read again: a collection twice, too many of them, or of
+    /// their metadata. What the output answers is of kind `Unavailable`, or what it wraps.
     pub fn new(mut out: W, header: &Header, declared: &[Declared]) -> Result<Self> {
         if header.format_version != FORMAT_VERSION {
             return Err(refused(format!("there is no format {:?}", header.format_version)));
         }
         let mut ledger = Ledger::default();
-        let mut prelude = MAGIC.to_vec();
-        prelude.extend_from_slice(&header.encode());
+        let mut length = header.encode().len();
         for declared in declared {
             ledger.declare(header.data_namespace(declared)?)?;
-            let bytes = declared.encode();
-            if bytes.len() > WRITE_LIMIT || prelude.len() + bytes.len() > MAX_PRELUDE {
-                let name = shown(declared.namespace());
-                return Err(refused(format!("the metadata of {name} makes the prelude too long")));
-            }
-            prelude.extend_from_slice(&bytes);
+            length += declared.encode().len();
         }
-        prelude.extend_from_slice(&TERMINATOR.to_le_bytes());
-        write(&mut out, &prelude)?;
+        if length > MAX_PRELUDE {
+            let most = MAX_PRELUDE / 1024 / 1024;
+            return Err(refused(format!(
+                "the metadata of all collections have more than {most} MiB together"
+            )));
+        }
+        write(&mut out, &MAGIC)?;
+        write(&mut out, &header.encode())?;
+        for declared in declared {
+            write(&mut out, &declared.encode())?;
+        }
+        write(&mut out, &TERMINATOR.to_le_bytes())?;
         let most = usize::try_from(header.concurrent_collections).unwrap_or(0).max(1);
         Ok(Self { out, ledger, most, current: None })
     }
