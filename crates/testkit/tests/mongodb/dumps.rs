@@ -59,7 +59,7 @@ async fn a_cursor_that_is_lost_in_the_middle_fails_the_dump_and_it_is_tried_agai
         server.load("shop", "orders", (0..400).map(|n| rawdoc! { "_id": n, "text": long.as_str() }));
         server.fail(When::nth("getMore", 3).on("shop.orders"), fault.clone());
         let at = At::new(&server, "shop");
-        let error = tokio::time::timeout(Duration::from_secs(60), at.dump()).await.unwrap().unwrap_err();
+        let error = tokio::time::timeout(Duration::from_mins(1), at.dump()).await.unwrap().unwrap_err();
         assert!(error.is_retryable(), "{fault:?}: {error}");
         assert!(error.operation().contains("read orders"), "{fault:?}: {error}");
         assert!(error.mend().is_some(), "{fault:?}: {error}");

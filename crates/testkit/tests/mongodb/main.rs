@@ -1,5 +1,7 @@
 //! MongoDB's engine over the fixture that is not mongod, and over recorded tools. No real server was met.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod crashes;
 mod dumps;
 mod in_place;
