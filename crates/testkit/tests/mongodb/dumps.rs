@@ -163,3 +163,15 @@ async fn collections_that_a_restore_is_loading_are_left_out() {
     let (_, seen) = At::new(&server, "shop").dump().await.unwrap();
     assert_eq!(seen.fingerprint.0.keys().collect::<Vec<_>>(), ["customers", "orders"]);
 }
+
+#[tokio::test]
+async fn servers_that_know_no_hello_are_dumped_and_restored() {
+    for (major, minor, patch) in [(4, 4, 1), (4, 4, 2)] {
+        let server = NotMongod::builder().version(major, minor, patch).start();
+        shop(&server, "shop");
+        let before = server.snapshot("shop");
+        let (bytes, _) = At::new(&server, "shop").dump().await.unwrap();
+        Restore::new(At::new(&server, "shop"), bytes).load().await.unwrap();
+        assert_eq!(server.snapshot("shop").differences(&before), Vec::<String>::new());
+    }
+}
