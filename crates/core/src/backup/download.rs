@@ -11,7 +11,6 @@ use jiff::SignedDuration;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
-use crate::jobs;
 use crate::model::{Artifact, Job, JobId, Status};
 use crate::ports::{Catalog, Clock};
 use crate::storage::Storage;
@@ -37,10 +36,11 @@ pub struct Download {
 impl Download {
     /// Holds a succeeded backup, or package, for reading; `Conflict` for one that has nothing stored.
     pub async fn open(app: &App, id: JobId) -> Result<Self> {
-        jobs::get(app, id).await?;
+        let read = async || app.catalog.job(id).await?.ok_or_else(|| Error::not_found("backup", id));
+        read().await?;
         let hold = Hold::take(app, id).await?;
         // Read again now that deletion would wait.
-        let job = jobs::get(app, id).await?;
+        let job = read().await?;
         let what = if job.package().is_ok() { "package" } else { "backup" };
         match job.artifact().cloned() {
             Some(artifact) if job.status == Status::Succeeded => {

@@ -26,7 +26,6 @@ use crate::databases;
 use crate::engine;
 use crate::jobs::{self, aftermath};
 use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId, Status};
-use crate::package;
 use crate::ports::{Cursor, Event, JobFilter, Totals};
 use crate::retention::heirs;
 use crate::{Error, Result};

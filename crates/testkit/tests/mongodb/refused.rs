@@ -1,5 +1,6 @@
 //! What stands in the way, told in one line with the mend, and secrets that are told nowhere.
 
+use bson::rawdoc;
 use respaldo_core::ErrorKind;
 use respaldo_testkit::not_mongod::{Fault, NotMongod, When};
 
@@ -54,6 +55,20 @@ async fn a_user_without_rights_is_told_which_roles_it_takes_and_nothing_is_chang
         assert!(error.mend().unwrap().contains("readWrite"), "{error}");
         assert_eq!(server.snapshot("shop").differences(&before), Vec::<String>::new());
     }
+}
+
+/// To pass a validator by takes a further role, which is not asked for where there is none.
+#[tokio::test]
+async fn who_may_only_read_and_write_restores_what_no_validator_guards() {
+    let server = NotMongod::builder().user("shop", "writer", "pw", &["readWrite"]).start();
+    server.load("shop", "orders", (0..100).map(|n| rawdoc! { "_id": n }));
+    let writer =
+        At::new(&server, "shop").by("writer", "pw").with(|s| s.auth_source = Some("shop".to_owned()));
+    let (bytes, _) = writer.dump().await.unwrap();
+    let before = server.snapshot("shop");
+    server.run("shop", &rawdoc! { "drop": "orders" });
+    Restore::new(writer, bytes).load().await.unwrap();
+    assert_eq!(server.snapshot("shop").differences(&before), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -30,6 +30,8 @@ use crate::support::{packaged, request, sqlite};
 /// Names the file that tells the other process what to do.
 const CASE: &str = "RESPALDO_PACKAGE_MEMORY_CASE";
 const MIB: u64 = 1 << 20;
+/// A part of an upload under a budget of 32 MiB.
+const PART: u64 = 8 * MIB;
 /// What the simulated store gives at once.
 const PIECE: usize = 256 * 1024;
 
@@ -65,7 +67,8 @@ fn a_package_takes_no_more_memory_the_larger_it_is() {
     for format in [PackageFormat::Zip, PackageFormat::TarGz] {
         let small = peak(format, 50, 32);
         let large = peak(format, 500, 32);
-        assert!(large < small + 6 * MIB, "{format}: {} and {} KiB", small / 1024, large / 1024);
+        // How many parts are on their way at the peak is the machine's affair; ten times the bytes are not.
+        assert!(large < small + 2 * PART, "{format}: {} and {} KiB", small / 1024, large / 1024);
     }
 }
 

@@ -60,9 +60,9 @@ async fn the_newest_good_backup_of_those_that_somebody_left_is_never_removed() {
 #[tokio::test]
 async fn nor_is_it_when_the_deletion_died_in_the_middle_and_a_tick_has_finished_it() {
     Box::pin(newest_is_deleted(async |test, id| {
-        // The record is read, packages that hold it are looked for, it is read again, and marked.
+        // The record is read, jobs that need it are looked for three times, it is read again, and marked.
         test.faults.reset();
-        test.faults.fail_at(4, FaultMode::CrashAfter);
+        test.faults.fail_at(6, FaultMode::CrashAfter);
         backup::delete(&test.app, id).await.unwrap_err();
         test.faults.reset();
         assert_eq!(test.job(id).await.status, Status::Deleting);

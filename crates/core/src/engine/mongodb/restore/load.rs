@@ -1,6 +1,6 @@
 //! Loading a dump: aside, or into the target.
 
-use bson::raw::{RawDocumentBuf, cstr};
+use bson::raw::{RawDocument, RawDocumentBuf, cstr};
 use bson::{Bson, Document, doc};
 
 use super::places::{Fate, Place, is_partial, mark, places};
@@ -110,7 +110,10 @@ async fn built_in(
             create::collection(session, &place.name, &metadata.options, expire).await?;
         }
     }
-    reading.go_on(places.iter().map(|place| place.is_loaded().then(|| head(server, place))).collect());
+    let heads = places.iter().zip(&metadata);
+    let heads =
+        heads.map(|(place, metadata)| place.is_loaded().then(|| head(server, place, &metadata.options)));
+    reading.go_on(heads.collect());
     while let Some(insert) = reading.next().await {
         let name = &places[insert.at].into;
         self::insert(session, name, insert).await?;
@@ -138,12 +141,17 @@ fn metadata(places: &[Place<'_>]) -> Result<Vec<Metadata>> {
 }
 
 /// The beginning of the commands that insert a collection's documents: as they are, whatever a validator of the
-/// collection says of them.
-pub(super) fn head(server: &Server, place: &Place<'_>) -> RawDocumentBuf {
+/// collection says of them. To pass one by takes a right of its own, so it is asked for where there is one; the
+/// documents of an encrypted collection hold a field that is taken in no other way.
+fn head(server: &Server, place: &Place<'_>, options: &RawDocument) -> RawDocumentBuf {
     let mut head = RawDocumentBuf::new();
     head.append(cstr!("insert"), place.into.as_str());
     head.append(cstr!("ordered"), true);
-    head.append(cstr!("bypassDocumentValidation"), true);
+    let checked =
+        ["validator", "encryptedFields"].iter().any(|name| matches!(options.get(name), Ok(Some(_))));
+    if checked {
+        head.append(cstr!("bypassDocumentValidation"), true);
+    }
     if server.takes_empty_timestamps() {
         head.append(cstr!("bypassEmptyTsReplacement"), true);
     }
