@@ -158,6 +158,10 @@ async fn prometheus_has_what_the_catalog_says_and_answers_every_panel_of_the_das
     let recovery = respaldo.read(&path).await.1["verification"]["duration_seconds"].as_f64();
     assert_eq!(prometheus.value("backup_restore_seconds").await, recovery);
     assert_eq!(respaldo.back_up(&broken).await["status"], "failed");
+    let request = respaldo.request(reqwest::Method::POST, "/packages").header("Prefer", "wait=60");
+    let packaged = request.json(&json!({"database_ids": [good["id"]]})).send().await.unwrap();
+    assert_eq!(packaged.status(), 201);
+    prometheus.until("backup_package_total{status='succeeded'} == 1 and on() backup_package_bytes > 0").await;
     let lock = Lock::on(server, &hanging);
     let held =
         "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'held'::regclass";

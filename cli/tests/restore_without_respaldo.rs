@@ -37,8 +37,8 @@ fn page() -> String {
 
 /// The page's blocks that stand under such a mark, by their names.
 fn marked(page: &str, mark: &str) -> BTreeMap<String, String> {
-    let begin = format!("<!-- {mark}: ");
-    let blocks = page.split(&begin).skip(1).map(|rest| {
+    let mark = format!("<!-- {mark}: ");
+    let blocks = page.split(&mark).skip(1).map(|rest| {
         let (name, rest) = rest.split_once(" -->\n```sh\n").expect("a block follows its name");
         (name.to_owned(), rest.split_once("\n```").unwrap().0.to_owned())
     });
@@ -205,11 +205,15 @@ async fn plain_and_custom_dumps_of_postgresql_come_back_with_the_roles_that_they
     server.sample_schema(&database);
     let owner = unique("owner");
     let reader_role = unique("Some Reader");
+    let [future, policed, grantor] = ["future", "policed", "grantor"].map(unique);
     server.psql(
         &database,
         &format!(
             "CREATE ROLE {owner} NOLOGIN; CREATE ROLE \"{reader_role}\" NOLOGIN; CREATE TABLE owned (a int); \
-             ALTER TABLE owned OWNER TO {owner}; GRANT SELECT ON owned TO \"{reader_role}\""
+             ALTER TABLE owned OWNER TO {owner}; GRANT SELECT ON owned TO \"{reader_role}\"; \
+             CREATE ROLE {future} NOLOGIN; CREATE ROLE {policed} NOLOGIN; CREATE ROLE {grantor} NOLOGIN; \
+             ALTER DEFAULT PRIVILEGES FOR ROLE {grantor} GRANT SELECT ON TABLES TO {future}; \
+             CREATE POLICY mine ON owned FOR SELECT TO {policed}, \"{reader_role}\" USING (a > 0)"
         ),
     );
     let expected = server.dump_normalised(&database);
@@ -233,7 +237,10 @@ async fn plain_and_custom_dumps_of_postgresql_come_back_with_the_roles_that_they
     // The server that it is restored on has never heard of the dump's roles.
     server.psql(
         &database,
-        &format!("DROP OWNED BY {owner}, \"{reader_role}\"; DROP ROLE {owner}; DROP ROLE \"{reader_role}\""),
+        &format!(
+            "DROP OWNED BY {owner}, \"{reader_role}\", {future}, {policed}, {grantor}; \
+             DROP ROLE {owner}, \"{reader_role}\", {future}, {policed}, {grantor}"
+        ),
     );
     for (format, name) in names {
         let new = unique("restored");

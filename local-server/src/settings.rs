@@ -258,6 +258,7 @@ fn package(config: &Config) -> Result<package::Policy> {
         cron: cron.map_err(|error| error.with_field("package-conf.schedule"))?,
         format: conf.compression,
         allow_incomplete: conf.allow_incomplete,
+        retention_turn: package::Hourly::default(),
         retention_days: conf.retention_days,
         max_packages: conf.max_backups,
     })

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use insta::{assert_json_snapshot, assert_snapshot};
 use respaldo_testkit::host::{command, eventually, run};
-use respaldo_testkit::sqlite;
 use serde_json::json;
 
-use crate::support::{NOBODY, Said, Scene, masked, stable};
+use crate::support::{NOBODY, Said, Scene, lock, masked, stable};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_listed_shown_and_their_logs_printed() {
@@ -40,13 +39,6 @@ async fn jobs_are_listed_shown_and_their_logs_printed() {
     }
     let ended = scene.run(&["jobs", "cancel", id]);
     assert_eq!(ended.code, Some(6), "what has ended cannot be cancelled: {ended:?}");
-}
-
-/// A database that takes long to dump: somebody holds it locked.
-fn lock(scene: &Scene) -> rusqlite::Connection {
-    let connection = sqlite::open(&scene.folder.path().join("data/notes.db"));
-    connection.execute_batch("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE").unwrap();
-    connection
 }
 
 #[tokio::test(flavor = "multi_thread")]

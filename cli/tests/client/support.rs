@@ -78,6 +78,13 @@ impl Scene {
     }
 }
 
+/// Locks the second database, so that its dump goes on until this is dropped.
+pub(crate) fn lock(scene: &Scene) -> rusqlite::Connection {
+    let connection = sqlite::open(&scene.folder.path().join("data/notes.db"));
+    connection.execute_batch("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE").unwrap();
+    connection
+}
+
 /// The command line without any setting.
 pub(crate) fn cli(arguments: &[&str]) -> Command {
     let mut command = command(BINARY);
@@ -133,10 +140,10 @@ fn stable_field(field: &str, value: &Value) -> Value {
             }
         }
         (
-            "id" | "backup_id" | "of" | "safety_backup_id" | "undo" | "confirm" | "undone_by",
+            "id" | "backup_id" | "of" | "safety_backup_id" | "undo" | "confirm" | "undone_by" | "md5"
+            | "sha256",
             Value::String(_),
         ) => format!("[{field}]").into(),
-        ("md5" | "sha256", _) => format!("[{field}]").into(),
         ("duration_seconds", Value::Number(_)) => "[seconds]".into(),
         ("size_bytes" | "raw_bytes" | "stored_bytes", Value::Number(number)) if number.as_u64() > Some(0) => {
             "[bytes]".into()

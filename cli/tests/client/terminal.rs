@@ -1,23 +1,42 @@
 //! What only a terminal sees: questions, passwords that are not shown, progress, colours, tables that fit.
 
 use std::io::{Read as _, Write as _};
-use std::process::{Output, Stdio};
+use std::process::{ChildStdin, Command, Output, Stdio};
 
 use respaldo_testkit::host::command;
 
-use crate::support::{BINARY, Said, Scene};
+use crate::support::{BINARY, Said, Scene, lock};
 
-/// Runs a line on a terminal of so many columns, with this typed.
-fn on_terminal(scene: &Scene, columns: u32, line: &str, typed: &str, variables: &[(&str, &str)]) -> Said {
+/// A line on a terminal of so many columns.
+fn script(scene: &Scene, columns: u32, line: &str, variables: &[(&str, &str)]) -> Command {
     let line = format!("stty cols {columns} && {BINARY} {line}");
     let mut script = command("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
     script.env("RESPALDO_URL", scene.respaldo.url("")).env("TERM", "xterm").current_dir(scene.folder.path());
     script.envs(variables.iter().copied());
-    Said::of(run_with_input(script, typed))
+    script
 }
 
-fn run_with_input(mut command: std::process::Command, input: &str) -> Output {
+/// Runs it with this typed.
+fn on_terminal(scene: &Scene, columns: u32, line: &str, typed: &str, variables: &[(&str, &str)]) -> Said {
+    Said::of(run_with_input(script(scene, columns, line, variables), typed))
+}
+
+/// Runs it, and acts once it has shown `cue`.
+fn after(mut script: Command, cue: &str, act: impl FnOnce(&mut ChildStdin)) -> Said {
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut out, mut byte) = (Vec::new(), [0]);
+    while !out.ends_with(cue.as_bytes()) {
+        child.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
+        out.push(byte[0]);
+    }
+    act(child.stdin.as_mut().unwrap());
+    child.stdout.take().unwrap().read_to_end(&mut out).unwrap();
+    let code = child.wait().unwrap().code();
+    Said { code, out: String::from_utf8(out).unwrap(), err: String::new() }
+}
+
+fn run_with_input(mut command: Command, input: &str) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.as_mut().unwrap().write_all(input.as_bytes()).unwrap();
@@ -73,20 +92,8 @@ async fn a_password_that_is_typed_is_not_shown_and_can_be_corrected_or_given_up(
     let scene = Scene::new().await;
     let line = "databases add --name typed --engine postgres --host 127.0.0.1 --port 1 --database-name d --username u";
     let type_after_question = |keys: &str| {
-        let mut script = command("script");
-        script.args(["--quiet", "--return", "--command", &format!("{BINARY} {line}"), "/dev/null"]);
-        script.env("RESPALDO_URL", scene.respaldo.url("")).env("TERM", "xterm");
-        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (mut out, mut byte) = (Vec::new(), [0]);
-        // Before it is asked for, the terminal itself would show it.
-        while !out.ends_with(b"Enter): ") {
-            child.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
-            out.push(byte[0]);
-        }
-        child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
-        child.stdout.take().unwrap().read_to_end(&mut out).unwrap();
-        let code = child.wait().unwrap().code();
-        Said { code, out: String::from_utf8(out).unwrap(), err: String::new() }
+        let script = script(&scene, 120, line, &[]);
+        after(script, "Enter): ", |stdin| stdin.write_all(keys.as_bytes()).unwrap())
     };
     let given_up = type_after_question("hunter2\u{3}");
     assert_eq!(given_up.code, Some(130), "{given_up:?}");
@@ -105,10 +112,10 @@ async fn a_password_that_is_typed_is_not_shown_and_can_be_corrected_or_given_up(
 async fn progress_is_drawn_on_a_terminal_and_nowhere_else() {
     let scene = Scene::new().await;
     scene.back_up("shop");
-    let said = on_terminal(&scene, 120, "backup shop", "", &[]);
+    let locked = lock(&scene);
+    // It is drawn while the dump waits for the lock, so that nothing depends on who is faster.
+    let said = after(script(&scene, 120, "backup notes", &[]), "running, 0 B", |_| drop(locked));
     assert!(said.out.contains('\r') && said.out.contains("Backed up"), "{said:?}");
-    let drawn = said.out.contains("queued, ") || said.out.contains("running, ");
-    assert!(drawn, "{said:?}");
     let quiet = on_terminal(&scene, 120, "backup shop --quiet", "", &[]);
     assert!(!quiet.out.contains("running, ") && !quiet.out.contains("info"), "{quiet:?}");
     let piped = scene.done(&["backup", "shop"]);

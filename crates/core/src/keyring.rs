@@ -83,7 +83,7 @@ impl MasterKey {
         nonce: [u8; NONCE_BYTES],
     ) -> Result<SealedSecret> {
         let mut bytes = vec![VERSION];
-        bytes.extend_from_slice(&self.key_id());
+        bytes.extend_from_slice(&self.id());
         let aad = associated(&bytes, bound_to);
         let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: &aad };
         let sealed = self
@@ -103,7 +103,7 @@ impl MasterKey {
     pub fn open_secret(&self, bound_to: &str, sealed: &SealedSecret) -> Result<SecretString> {
         let (head, rest) = sealed.0.split_at(1 + KEY_ID_BYTES);
         let (nonce, ciphertext) = rest.split_at(NONCE_BYTES);
-        if head[1..] != self.key_id() {
+        if head[1..] != self.id() {
             return Err(Error::new(
                 ErrorKind::Config,
                 "open a sealed secret",
@@ -150,7 +150,8 @@ impl MasterKey {
         cipher
     }
 
-    fn key_id(&self) -> [u8; KEY_ID_BYTES] {
+    /// What tells this key from others: it follows from the key, and the key does not follow from it.
+    pub fn id(&self) -> [u8; KEY_ID_BYTES] {
         *self.derive::<KEY_ID_BYTES>(KEY_ID)
     }
 

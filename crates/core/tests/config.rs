@@ -83,6 +83,8 @@ const BAD_FILES: &[&str] = &[
     "? [a]\n: b\n",
     "global:\n  schedule: \"@daily\"\nglobal:\n  schedule: \"@weekly\"\n",
     "global: {}\n---\nglobal: {}\n",
+    "databases:\n  - {id: \"2\", name: a, engine: sqlite, database_name: a}\n",
+    "databases:\n  - {name: \"2024\", engine: sqlite, database_name: a}\n",
     "databases: *nowhere\n",
     "global: &g\n  schedule: *g\n",
     "global: !secret x\n",

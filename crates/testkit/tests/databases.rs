@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use respaldo_core::app::App;
 use respaldo_core::databases::{self, BackupsFate, Change, Definition};
-use respaldo_core::model::{Database, Status};
+use respaldo_core::model::{Database, JobId, Ownership, Status};
 use respaldo_core::tick::tick;
-use respaldo_core::{Result, backup, keys};
+use respaldo_core::{ErrorKind, Result, backup, keys, restore};
 use respaldo_testkit::app::TestApp;
 use respaldo_testkit::faults::{Call, FaultMode, FaultPlan};
 use serde_json::{Value, json};
@@ -114,6 +114,40 @@ async fn a_definition_that_is_written_while_its_database_is_removed_does_not_sta
         tick(&test.app).await.unwrap();
         test.assert_promises().await;
     }
+}
+
+/// The restore goes into another database, so nothing of the doomed one's own tells of it.
+#[tokio::test]
+async fn a_backup_that_a_restore_waits_for_is_deleted_neither_by_itself_nor_with_its_database() {
+    let test = TestApp::new();
+    let database = test.register_sample().await;
+    let backup = test.back_up(&database).await;
+    let path = test.folder().join("other.db");
+    respaldo_testkit::sqlite::sample(&path);
+    let other = test.register(json!({"name": "other", "engine": "sqlite", "database_name": path})).await;
+    let request = restore::Request {
+        backup: backup.id,
+        target: Some(restore::Wanted::Database(other.id)),
+        mode: None,
+        safety_backup: true,
+        force: false,
+        tables: Vec::new(),
+        ownership: Ownership::Keep,
+    };
+    let id = JobId(test.app.ids.ulid(test.app.now()));
+    let waiting = Box::pin(restore::request(&test.app, &request, id)).await.unwrap();
+    let all = Some(BackupsFate::Delete);
+    for refused in [
+        backup::delete(&test.app, backup.id).await.map(drop),
+        databases::remove(&test.app, database.id, all).await,
+    ] {
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict);
+        assert!(refused.to_string().contains(&format!("restore {}", waiting.id)), "{refused}");
+    }
+    assert_eq!(test.run_to_end(waiting.id).await.status, Status::Succeeded);
+    databases::remove(&test.app, database.id, all).await.unwrap();
+    test.assert_promises().await;
 }
 
 #[tokio::test]

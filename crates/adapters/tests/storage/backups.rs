@@ -101,7 +101,7 @@ async fn one_fault(fault: Fault, operation: Operation, n: usize) {
 async fn at_every_request(fault: Fault) {
     for (operation, times) in undisturbed().await {
         for n in 1..=times {
-            one_fault(fault, operation, n).await;
+            Box::pin(one_fault(fault, operation, n)).await;
         }
     }
 }

@@ -48,6 +48,7 @@ pub struct DatabaseView {
 /// What a person may set of a database.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(title = "Settings")]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of a database, as people know them")]
 pub struct SettingsView {
     /// What people call it.
     pub name: String,

@@ -113,10 +113,8 @@ pub async fn delete(app: &App, id: JobId) -> Result<bool> {
     let found = get(app, id).await?;
     // Without its database no restore can be confirmed any more, nor undone.
     let undoable = found.backup()?.pinned && app.catalog.database(found.owner()?.id).await?.is_some();
-    if let Some(package) = package::holder_of(app, id).await? {
-        let message = format!("package {package} is being made of backup {id}");
-        let mend = format!("ask again when that has ended, or stop it: POST /jobs/{package}/cancel");
-        return Err(Error::conflict("delete a backup", message).with_mend(mend));
+    if let Some(need) = jobs::needed(app, |backup| backup == id, |_| true).await? {
+        return Err(need.refusal("delete a backup"));
     }
     aftermath::see_to(app, &found).await?;
     let delete = |job: &mut Job| {

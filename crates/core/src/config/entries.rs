@@ -38,6 +38,12 @@ fn entry(section: &Section<'_>, inherited: &Map<String, Value>) -> Result<Entry>
     let engine = fields::engine(section.required("engine")?)?;
     section.required("database_name")?;
     let id = section.get("id").map_or(Ok(name), Place::text)?;
+    if id.bytes().all(|byte| byte.is_ascii_digit()) {
+        let field = section.get("id").or_else(|| section.get("name"));
+        let refusal =
+            "is a number, which means a database's number elsewhere: give the entry an id with a letter";
+        return Err(field.map_or_else(|| section.error(refusal), |field| field.error(refusal)));
+    }
     let own = fields::settings(section)?;
     shape(section, engine)?;
 

@@ -253,7 +253,14 @@ pub async fn remove(app: &App, id: DatabaseId, fate: Option<BackupsFate>) -> Res
             return Err(Error::conflict("remove a database", message)
                 .with_mend("say what becomes of them: ?backups=keep or ?backups=delete"));
         }
-        Some(BackupsFate::Delete) => delete_all(app, &backups).await?,
+        Some(BackupsFate::Delete) => {
+            let wanted = |id| backups.iter().any(|backup| backup.id == id);
+            let elsewhere = |job: &Job| job.database_id() != Some(database.id);
+            if let Some(need) = jobs::needed(app, wanted, elsewhere).await? {
+                return Err(need.refusal("remove a database"));
+            }
+            delete_all(app, &backups).await?;
+        }
         _ => cancel_waiting(app, &backups).await?,
     }
     delete_all(app, &others).await?;

@@ -10,7 +10,7 @@ mod worker;
 pub(crate) use self::place::live_places;
 pub(crate) use self::run::{Held, in_place, take};
 pub use self::run::{Ran, run};
-pub(crate) use self::unended::{active_restore, restores_of, unended};
+pub(crate) use self::unended::{active_restore, needed, restores_of, unended};
 pub use self::worker::Worker;
 use crate::app::App;
 use crate::model::{Job, JobId};

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::Result;
 use crate::app::App;
-use crate::model::{DatabaseId, Job, JobId, Status};
+use crate::model::{DatabaseId, Job, JobId, Restoration, Status};
+use crate::package;
 use crate::ports::{Cursor, JobFilter};
+use crate::{Error, Result};
 
 const PAGE: usize = 1_000;
 /// A job may go from the queue to a worker, or back, between two readings: the queue is read again.
@@ -28,6 +29,46 @@ pub(crate) async fn unended(app: &App, database: Option<DatabaseId>) -> Result<V
         }
     }
     Ok(found.into_values().collect())
+}
+
+/// What keeps a backup from being deleted by a person.
+pub(crate) struct Need {
+    /// The backup.
+    pub(crate) backup: JobId,
+    /// The job that has not ended and needs it: a restore that loads it or that it would undo, or a package that is
+    /// being made of it.
+    pub(crate) job: Job,
+}
+
+impl Need {
+    /// The refusal of its deletion.
+    pub(crate) fn refusal(&self, operation: &str) -> Error {
+        let Self { backup, job } = self;
+        let what = job.work.as_str();
+        let message = format!("{what} {} has not ended and needs backup {backup}", job.id);
+        let mend = format!("ask again when that has ended, or stop it: POST /jobs/{}/cancel", job.id);
+        Error::conflict(operation, message).with_mend(mend)
+    }
+}
+
+/// Which of these backups is needed by a job that has not ended, `others` than those that go with them.
+pub(crate) async fn needed(
+    app: &App,
+    wanted: impl Fn(JobId) -> bool,
+    others: impl Fn(&Job) -> bool,
+) -> Result<Option<Need>> {
+    let now = app.now();
+    for job in unended(app, None).await? {
+        // A package whose worker has died holds nothing until the next one begins anew.
+        let alive = !job.lease_expired(now);
+        let restored = job.restoration().ok().into_iter().flat_map(Restoration::backups);
+        let packed = package::members_of(&job).filter(|_| alive);
+        let backup = restored.chain(packed).find(|backup| wanted(*backup));
+        if let Some(backup) = backup.filter(|_| others(&job)) {
+            return Ok(Some(Need { backup, job }));
+        }
+    }
+    Ok(None)
 }
 
 /// A restore into this database that waits or runs.

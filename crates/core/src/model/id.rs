@@ -94,9 +94,9 @@ impl JobId {
     }
 
     /// The id of the package of one slot of the packages' schedule.
-    pub fn for_package(slot: jiff::Timestamp) -> Self {
+    pub fn for_package(installation: [u8; 8], slot: jiff::Timestamp) -> Self {
         let millis = slot.as_millisecond();
-        Self::derived(millis, &[b"respaldo package v1", &millis.to_be_bytes()])
+        Self::derived(millis, &[b"respaldo package v1", &installation, &millis.to_be_bytes()])
     }
 
     /// A ULID of that time, whose random part follows from these parts.

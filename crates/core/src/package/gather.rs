@@ -108,7 +108,8 @@ pub(super) async fn gather(app: &App, package: &Package, broken: &[LeftOut]) -> 
         if !package.allow_incomplete && !plan.missing.is_empty() {
             return Err(missing(&plan.missing));
         }
-        plan.missing.extend_from_slice(broken);
+        let known: HashSet<_> = plan.missing.iter().map(|left_out| left_out.database_id).collect();
+        plan.missing.extend(broken.iter().filter(|left_out| !known.contains(&left_out.database_id)).cloned());
         if let Some(gathered) = hold(app, package, plan).await? {
             return if gathered.members.is_empty() { Err(nothing(&gathered.left_out)) } else { Ok(gathered) };
         }

@@ -115,8 +115,13 @@ fn how(engine: EngineKind, format: DumpFormat, file: &str, unpacking: &str, new:
 
 /// Roles that the dump names are made first, without a right to log in; those that are there stay.
 fn postgres(format: DumpFormat, file: &str, unpacking: &str, new: &str) -> String {
-    const ROLES: &str = r#"sed -nE 's/^ALTER .* OWNER TO ("[^"]+"|[a-z0-9_$]+);$/\1/p; s/^(GRANT|REVOKE) .* (TO|FROM) ("[^"]+"|[a-z0-9_$]+)( WITH GRANT OPTION)?;$/\3/p' |
-  sort -u | sed 's/.*/CREATE ROLE & NOLOGIN;/' | psql -X -q -d postgres"#;
+    const ROLES: &str = r#"sed -nE 's/^ALTER .* OWNER TO ("[^"]+"|[a-z0-9_$]+);$/\1/p
+  s/^(GRANT|REVOKE) .* (TO|FROM) ("[^"]+"|[a-z0-9_$]+)( WITH GRANT OPTION)?;$/\3/p
+  s/^ALTER DEFAULT PRIVILEGES FOR ROLE ("[^"]+"|[a-z0-9_$]+) .* (TO|FROM) ("[^"]+"|[a-z0-9_$]+)( WITH GRANT OPTION)?;$/\1, \3/p
+  s/^ALTER DEFAULT PRIVILEGES FOR ROLE ("[^"]+"|[a-z0-9_$]+) .*;$/\1/p
+  s/^CREATE POLICY .* TO (("[^"]+"|[a-z0-9_$]+)(, ("[^"]+"|[a-z0-9_$]+))*)(;| USING .*| WITH CHECK .*)$/\1/p
+  s/^CREATE USER MAPPING FOR ("[^"]+"|[a-z0-9_$]+) SERVER .*$/\1/p' |
+  sort -u | sed -E 's/("[^"]+"|[a-z0-9_$]+)(, )?/CREATE ROLE \1 NOLOGIN;/g' | psql -X -q -d postgres"#;
     let (script, load) = match format {
         DumpFormat::Custom => (
             format!("{unpacking} > {file}.dump\npg_restore -s -f - {file}.dump"),

@@ -34,7 +34,7 @@ pub use self::plan::{Plan, Wanted, plan};
 pub use self::request::{Request, request};
 pub use self::retention::{apply as apply_retention, show as show_retention};
 pub use self::run::run;
-pub use self::tick::{Cron, tick};
+pub use self::tick::{Cron, Hourly, tick};
 use crate::app::App;
 use crate::backup::sweep;
 use crate::jobs::{self, aftermath};
@@ -61,6 +61,8 @@ pub struct Policy {
     pub retention_days: Option<u32>,
     /// Scheduled packages beyond the newest this many are removed; none: no limit.
     pub max_packages: Option<u32>,
+    /// When retention was applied last, also while nothing is scheduled any more.
+    pub retention_turn: Hourly,
 }
 
 /// One package's record, or `NotFound`.
@@ -111,14 +113,6 @@ pub async fn delete(app: &App, id: JobId) -> Result<bool> {
 pub(crate) fn members_of(job: &Job) -> impl Iterator<Item = JobId> {
     let package = job.package().ok().filter(|_| job.status == Status::Running);
     package.into_iter().flat_map(|package| package.members.iter().map(|member| member.backup_id))
-}
-
-/// The package that is being made of this backup, if there is one.
-pub(crate) async fn holder_of(app: &App, backup: JobId) -> Result<Option<JobId>> {
-    let running = all(app, Some(Status::Running)).await?;
-    let now = app.now();
-    let holds = |job: &&Job| !job.lease_expired(now) && members_of(job).any(|member| member == backup);
-    Ok(running.iter().find(holds).map(|job| job.id))
 }
 
 /// Does what the end of a package asks for: it is counted, and those that it makes superfluous go. A failure

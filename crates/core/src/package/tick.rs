@@ -31,8 +31,6 @@ pub struct Cron {
     turns: Turns,
     /// The schedule's text and zone: another one counts from when it was set.
     text: String,
-    /// The hour in which retention was applied last, since 1970.
-    retained: Arc<AtomicI64>,
 }
 
 impl Cron {
@@ -43,7 +41,7 @@ impl Cron {
     pub fn parse(crontab: &str, zone: Option<&str>) -> Result<Self> {
         let schedule = Schedule::parse(crontab, zone)?;
         let text = format!("{} {crontab}", zone.unwrap_or("UTC"));
-        Ok(Self { turns: Turns::of(schedule), text, retained: Arc::new(AtomicI64::new(i64::MIN)) })
+        Ok(Self { turns: Turns::of(schedule), text })
     }
 
     /// The instant after which slots count.
@@ -74,11 +72,16 @@ impl Cron {
     fn value(&self, since: Timestamp) -> String {
         format!("{since} {}", self.text)
     }
+}
 
-    /// Whether retention has not been applied in this hour.
-    fn takes_turn_to_retain(&self, now: Timestamp) -> bool {
+/// Has a thing done once an hour: the hour in which it was done last, since 1970.
+#[derive(Debug, Clone, Default)]
+pub struct Hourly(Arc<AtomicI64>);
+
+impl Hourly {
+    fn takes_turn(&self, now: Timestamp) -> bool {
         let hour = now.as_second().div_euclid(SECONDS_PER_HOUR);
-        self.retained.swap(hour, Ordering::Relaxed) != hour
+        self.0.swap(hour, Ordering::Relaxed) != hour
     }
 }
 
@@ -88,8 +91,11 @@ impl Cron {
 /// When the catalog fails; the next tick begins anew, and finds done what is done.
 pub async fn tick(app: &App) -> Result<Ticked> {
     let mut ticked = Ticked::default();
-    let Some(cron) = &app.limits.package.cron else { return Ok(ticked) };
     let now = app.now();
+    if app.limits.package.retention_turn.takes_turn(now) {
+        ticked.retired += super::apply_retention(app, None).await?;
+    }
+    let Some(cron) = &app.limits.package.cron else { return Ok(ticked) };
     if let Some(slot) = cron.turns.due(now) {
         let since = cron.since(app).await?;
         if slot > since {
@@ -99,14 +105,11 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         }
         cron.turns.passed(slot);
     }
-    if cron.takes_turn_to_retain(now) {
-        ticked.retired += super::apply_retention(app, None).await?;
-    }
     Ok(ticked)
 }
 
 async fn start(app: &App, slot: Timestamp) -> Result<()> {
-    let id = JobId::for_package(slot);
+    let id = JobId::for_package(app.key.id(), slot);
     let package = Request::default().package(app, PackageKind::Scheduled, Some(slot));
     let mut job = Job::packaging(id, package, slot, app.limits.attempts);
     if let Some(reason) = held_back(app, id).await? {

@@ -3,6 +3,8 @@
 //! The target is claimed in the catalog in a job's name. Nobody gives a claim back: that of a job which has ended
 //! counts for nothing, so that no crash leaves a target locked.
 
+use std::path::{Path, PathBuf};
+
 use jiff::SignedDuration;
 use sha2::{Digest as _, Sha256};
 
@@ -45,15 +47,42 @@ fn key(settings: &Settings, target: &str) -> String {
         other => other,
     };
     let host = settings.host.as_deref().unwrap_or_default().to_lowercase();
-    let host = if host == "localhost" { "127.0.0.1" } else { &host };
+    let host = if matches!(host.as_str(), "localhost" | "::1" | "[::1]") { "127.0.0.1" } else { &host };
     let port = settings.port.or(engine.default_port()).unwrap_or_default();
+    let file = (engine == EngineKind::Sqlite).then(|| real(Path::new(target)));
+    let target = file.as_ref().map_or(target.into(), |file| file.to_string_lossy());
     let place = serde_json::json!([engine.as_str(), host, port, target]);
     format!("restore-target/{}", hex::encode(Sha256::digest(place.to_string())))
+}
+
+/// One file has one path, however it is written and whatever links lead to it, also before it is there. Where
+/// even its folder cannot be looked at, the engine says why.
+fn real(path: &Path) -> PathBuf {
+    let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_file_has_one_key_however_its_path_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link] = ["shop.db", "link.db"].map(|name| folder.path().join(name));
+        let detour = folder.path().join(".").join("shop.db");
+        let key = |path: &Path| {
+            let path = path.to_str().unwrap();
+            super::key(&Settings::bare("a", EngineKind::Sqlite, path), path)
+        };
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let before = key(&file);
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(key(&file), before, "a restore may make the file");
+        assert_eq!(key(&link), before);
+        assert_eq!(key(&detour), before);
+        assert_ne!(key(&folder.path().join("other.db")), before);
+    }
 
     #[test]
     fn two_registrations_of_one_database_have_one_key() {

@@ -195,7 +195,7 @@ impl TestApp {
     pub async fn register(&self, fields: Value) -> Database {
         let Value::Object(fields) = fields else { panic!("fields are an object") };
         let registration = Registration { fields, ..Registration::default() };
-        databases::register(&self.app, registration).await.expect("the database is registered")
+        Box::pin(databases::register(&self.app, registration)).await.expect("the database is registered")
     }
 
     /// Makes the sample SQLite database and registers it.
@@ -210,12 +210,12 @@ impl TestApp {
 
     /// Runs a job once, as a worker would.
     pub async fn run(&self, id: JobId) -> respaldo_core::Result<Ran> {
-        jobs::run(&self.app, id, &Worker::new("test")).await
+        Box::pin(jobs::run(&self.app, id, &Worker::new("test"))).await
     }
 
     /// Backs a database up and answers the job's record when it has ended.
     pub async fn back_up(&self, database: &Database) -> Job {
-        let job = backup::request(&self.app, database.id, None).await.expect("a backup is queued");
+        let job = Box::pin(backup::request(&self.app, database.id, None)).await.expect("a backup is queued");
         self.run_to_end(job.id).await
     }
 

@@ -23,6 +23,8 @@ pub enum Fault {
     LieAboutLength(i32),
     /// Performed; the reply begins with a length that no driver can take (two gigabytes).
     HugeLength,
+    /// Performed; if it asked for a majority of members, answered that too few have taken it.
+    Alone,
     /// Performed, after a wait.
     Slow(Duration),
     /// Not performed; the whole server stops: its port is closed, all connections are cut.

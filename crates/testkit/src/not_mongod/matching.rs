@@ -235,3 +235,67 @@ fn properties(properties: &RawDocument, value: RawBsonRef<'_>) -> Answer<bool> {
 fn values_of<'a>(document: &'a RawDocument, name: &str) -> Vec<RawBsonRef<'a>> {
     document.iter().flatten().filter(|(key, _)| key.as_str() == name).map(|(_, value)| value).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use bson::{RawDocumentBuf, rawdoc};
+
+    use super::matches;
+
+    fn document() -> RawDocumentBuf {
+        rawdoc! { "_id": 1, "n": 5_i64, "t": "x", "in": { "a": [{ "b": 1 }, { "b": 2 }] }, "none": bson::RawBson::Null }
+    }
+
+    #[test]
+    fn filters_pass_what_mongodb_lets_pass() {
+        for filter in [
+            rawdoc! {},
+            rawdoc! { "n": 5.0 },
+            rawdoc! { "n": { "$gt": 4, "$lte": 5, "$ne": 6 } },
+            rawdoc! { "in.a.b": 2 },
+            rawdoc! { "in.a.b": { "$nin": [3, 4] } },
+            rawdoc! { "none": bson::RawBson::Null },
+            rawdoc! { "missing": bson::RawBson::Null },
+            rawdoc! { "missing": { "$exists": false } },
+            rawdoc! { "n": { "$type": "long" } },
+            rawdoc! { "n": { "$type": ["string", "number"] } },
+            rawdoc! { "n": { "$type": 18 } },
+            rawdoc! { "t": { "$not": { "$gt": 1 } } },
+            rawdoc! { "$nor": [{ "n": 1 }, { "t": "y" }] },
+            rawdoc! { "$and": [{ "n": 5 }, { "$or": [{ "t": "y" }, { "_id": 1 }] }] },
+            rawdoc! { "$jsonSchema": { "required": ["n"], "properties": { "n": { "minimum": 5, "maximum": 5 } } } },
+        ] {
+            assert!(matches(&filter, &document()).unwrap(), "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn filters_keep_back_what_does_not_fit() {
+        for filter in [
+            rawdoc! { "n": "5" },
+            rawdoc! { "t": { "$gt": 1 } },
+            rawdoc! { "in.a.b": 3 },
+            rawdoc! { "in.a": 1 },
+            rawdoc! { "n": bson::RawBson::Null },
+            rawdoc! { "none": { "$exists": false } },
+            rawdoc! { "n": { "$type": "int" } },
+            rawdoc! { "$or": [{ "n": 1 }, { "t": "y" }] },
+            rawdoc! { "$jsonSchema": { "required": ["missing"] } },
+            rawdoc! { "$jsonSchema": { "properties": { "t": { "enum": ["y", "z"] } } } },
+        ] {
+            assert!(!matches(&filter, &document()).unwrap(), "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_evaluated_is_refused() {
+        for filter in [
+            rawdoc! { "$expr": { "$eq": [1, 1] } },
+            rawdoc! { "n": { "$mod": [2, 1] } },
+            rawdoc! { "$where": "true" },
+            rawdoc! { "$jsonSchema": { "patternProperties": {} } },
+        ] {
+            assert_eq!(matches(&filter, &document()).unwrap_err().code, 238, "{filter:?}");
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //! mongod was at hand to compare it with. It refuses what a mongod refuses where dumps and restores meet it.
 //!
 //! # What it is not
-//! - It evaluates few filters ([`matching`]), no view's pipeline, no projection, no update; it sorts by `_id` and
+//! - It evaluates few filters (`matching.rs` lists them), no view's pipeline, no projection, no update; it sorts by `_id` and
 //!   `$natural` alone. What it cannot do it refuses with code 238 (`NotImplemented`), never with a wrong answer.
 //! - Collations are completed, stored and shown, and never applied. Geometry and text are not checked by their indexes.
 //! - Time series are two collections, as up to MongoDB 8: `X` and `system.buckets.X`. Measurements are neither taken nor

@@ -4,6 +4,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use bson::raw::cstr;
+use bson::rawdoc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -101,7 +103,7 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>, stop: watch::Sende
             Some(Fault::Slow(wait)) => tokio::time::sleep(wait).await,
             _ => {}
         }
-        let frame = answer(&shared, &mut session, &message);
+        let frame = answer(&shared, &mut session, &message, fault == Some(Fault::Alone));
         match fault {
             Some(Fault::DieAfter) => {
                 stop.send_replace(true);
@@ -118,9 +120,15 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>, stop: watch::Sende
     Ok(())
 }
 
-fn answer(shared: &Shared, session: &mut Session, message: &Message) -> Vec<u8> {
+fn answer(shared: &Shared, session: &mut Session, message: &Message, alone: bool) -> Vec<u8> {
     let answer = Request::new(message).and_then(|request| commands::run(shared, session, &request));
-    wire::reply(message, &answer.unwrap_or_else(|refusal| refusal.reply()))
+    let mut reply = answer.unwrap_or_else(|refusal| refusal.reply());
+    let concern = message.body.get_document("writeConcern").ok();
+    if alone && concern.is_some_and(|concern| concern.get_str("w").is_ok_and(|w| w == "majority")) {
+        let error = rawdoc! { "code": 64, "codeName": "WriteConcernTimeout", "errmsg": "waiting for replication timed out" };
+        reply.append(cstr!("writeConcernError"), error);
+    }
+    wire::reply(message, &reply)
 }
 
 async fn lie(stream: &mut TcpStream, mut frame: Vec<u8>, beyond: i32) -> io::Result<()> {

@@ -49,13 +49,13 @@ async fn comes_back_whole(server: &Mysql, engine: &str) {
 
 #[tokio::test]
 async fn a_mariadb_backup_loads_with_gunzip_and_mariadb_into_an_equal_database() {
-    comes_back_whole(Mysql::shared(), "mariadb").await;
+    Box::pin(comes_back_whole(Mysql::shared(), "mariadb")).await;
 }
 
 #[tokio::test]
 async fn a_mysql_backup_loads_with_gunzip_and_mysql_into_an_equal_database_where_mysql_can_be_had() {
     if let Some(server) = Mysql::shared_mysql() {
-        comes_back_whole(server, "mysql").await;
+        Box::pin(comes_back_whole(server, "mysql")).await;
     }
 }
 

@@ -59,7 +59,7 @@ async fn a_cursor_that_is_lost_in_the_middle_fails_the_dump_and_it_is_tried_agai
         server.load("shop", "orders", (0..400).map(|n| rawdoc! { "_id": n, "text": long.as_str() }));
         server.fail(When::nth("getMore", 3).on("shop.orders"), fault.clone());
         let at = At::new(&server, "shop");
-        let error = tokio::time::timeout(Duration::from_secs(60), at.dump()).await.unwrap().unwrap_err();
+        let error = tokio::time::timeout(Duration::from_mins(1), at.dump()).await.unwrap().unwrap_err();
         assert!(error.is_retryable(), "{fault:?}: {error}");
         assert!(error.operation().contains("read orders"), "{fault:?}: {error}");
         assert!(error.mend().is_some(), "{fault:?}: {error}");
@@ -162,4 +162,16 @@ async fn collections_that_a_restore_is_loading_are_left_out() {
     index(&server, "shop", "respaldo_loading_00000000.orders", rawdoc! { "key": { "a": 1 }, "name": "a" });
     let (_, seen) = At::new(&server, "shop").dump().await.unwrap();
     assert_eq!(seen.fingerprint.0.keys().collect::<Vec<_>>(), ["customers", "orders"]);
+}
+
+#[tokio::test]
+async fn servers_that_know_no_hello_are_dumped_and_restored() {
+    for (major, minor, patch) in [(4, 4, 1), (4, 4, 2)] {
+        let server = NotMongod::builder().version(major, minor, patch).start();
+        shop(&server, "shop");
+        let before = server.snapshot("shop");
+        let (bytes, _) = At::new(&server, "shop").dump().await.unwrap();
+        Restore::new(At::new(&server, "shop"), bytes).load().await.unwrap();
+        assert_eq!(server.snapshot("shop").differences(&before), Vec::<String>::new());
+    }
 }

@@ -1,10 +1,11 @@
 //! Dump, drop, restore: what comes back is what was there, byte for byte.
 
 use bson::rawdoc;
-use respaldo_testkit::not_mongod::NotMongod;
+use respaldo_core::engine::WasSwapped;
 use respaldo_testkit::not_mongod::museum::Museum;
+use respaldo_testkit::not_mongod::{Fault, NotMongod, When};
 
-use crate::support::{At, Restore, damage, shop};
+use crate::support::{At, Restore, damage, index, shop};
 
 fn same(server: &NotMongod, database: &str, before: &respaldo_testkit::not_mongod::Snapshot) {
     let now = server.snapshot(database);
@@ -137,4 +138,69 @@ async fn users_and_roles_come_back_where_that_is_wanted_and_nowhere_else() {
     let left: Vec<String> =
         server.snapshot("admin").0.into_keys().filter(|name| name.contains("respaldo")).collect();
     assert_eq!(left, Vec::<String>::new());
+}
+
+/// What has expired since the backup was made would be deleted before a test restore compares it.
+#[tokio::test]
+async fn nothing_expires_in_a_scratch_database_and_all_that_did_elsewhere() {
+    let expiring = |server: &NotMongod, database: &str| {
+        let indexes = server.run(database, &rawdoc! { "listIndexes": "sessions" });
+        let options =
+            server.run(database, &rawdoc! { "listCollections": 1, "filter": { "name": "sensors" } });
+        [indexes, options]
+            .map(|answer| String::from_utf8_lossy(answer.as_bytes()).contains("expireAfterSeconds"))
+    };
+    let server = NotMongod::start();
+    server.load("shop", "sessions", [rawdoc! { "_id": 1, "at": bson::DateTime::from_millis(0) }]);
+    index(
+        &server,
+        "shop",
+        "sessions",
+        rawdoc! { "key": { "at": 1 }, "name": "ttl", "expireAfterSeconds": 60 },
+    );
+    let series = rawdoc! { "timeField": "at" };
+    server.run("shop", &rawdoc! { "create": "sensors", "timeseries": series, "expireAfterSeconds": 60_i64 });
+    let (bytes, _) = At::new(&server, "shop").dump().await.unwrap();
+    for scratch in [true, false] {
+        let mut restore = Restore::new(At::new(&server, "copy"), bytes.clone());
+        restore.target.scratch = scratch;
+        restore.load().await.unwrap();
+        assert_eq!(expiring(&server, "copy"), [!scratch; 2], "scratch: {scratch}");
+    }
+}
+
+/// A dump of `admin` holds the users of all databases.
+#[tokio::test]
+async fn users_of_all_databases_come_back_with_admin() {
+    let server = NotMongod::builder().user("admin", "root", "pw", &["root"]).start();
+    server.run("shop", &rawdoc! { "createUser": "ana", "pwd": "hunter2", "roles": [] });
+    server.load("admin", "notes", [rawdoc! { "_id": 1 }]);
+    let admin =
+        || At::new(&server, "admin").by("root", "pw").with(|settings| settings.users_and_roles = true);
+    let (bytes, _) = admin().dump().await.unwrap();
+    let users = server.documents("admin", "system.users").len();
+    server.run("shop", &rawdoc! { "dropUser": "ana" });
+    Restore::new(admin(), bytes).load().await.unwrap();
+    assert_eq!(server.documents("admin", "system.users").len(), users);
+}
+
+/// What one member alone has taken is taken back by the next election.
+#[tokio::test]
+async fn a_write_that_too_few_members_have_taken_fails_the_restore() {
+    let server = NotMongod::start();
+    shop(&server, "shop");
+    let (bytes, _) = At::new(&server, "shop").dump().await.unwrap();
+    for command in ["drop", "create", "insert", "createIndexes"] {
+        let restore = Restore::new(At::new(&server, "shop"), bytes.clone());
+        server.fail(When::nth(command, 1), Fault::Alone);
+        let error = restore.load().await.unwrap_err();
+        assert!(error.is_retryable() && error.mend().unwrap().contains("members"), "{command}: {error}");
+        server.heal();
+    }
+    let restore = Restore::new(At::new(&server, "shop"), bytes).by_swap();
+    restore.load().await.unwrap();
+    server.fail(When::nth("renameCollection", 1), Fault::Alone);
+    let error = restore.swap().await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert_eq!(restore.was_swapped().await.unwrap(), WasSwapped::Yes);
 }

@@ -71,7 +71,7 @@ async fn a_server_that_is_too_old_and_a_set_of_another_name_are_told_by_their_me
     let old = NotMongod::builder().version(4, 0, 28).start();
     let error = At::new(&old, "shop").probe().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tool, "{error}");
-    assert!(error.mend().unwrap().contains("4.2"), "{error}");
+    assert!(error.mend().unwrap().contains("4.4"), "{error}");
     let set = NotMongod::builder().replica_set("rs0").start();
     At::new(&set, "shop").with(|s| s.replica_set = Some("rs0".to_owned())).probe().await.unwrap();
     let error =

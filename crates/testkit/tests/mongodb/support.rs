@@ -26,7 +26,7 @@ use tempfile::TempDir;
 /// How a database is reached, by hand.
 pub(crate) struct At {
     pub(crate) source: Source,
-    _staging: TempDir,
+    staging: TempDir,
 }
 
 impl At {
@@ -52,7 +52,7 @@ impl At {
             sqlite_roots: vec![],
             log: JobLog::new(&clock, 1, ResolvedLogin::default().redactor()),
         };
-        Self { source, _staging: staging }
+        Self { source, staging }
     }
 
     pub(crate) fn by(mut self, user: &str, password: &str) -> Self {
@@ -134,7 +134,7 @@ impl Restore {
     /// Of this dump into that database, in place.
     pub(crate) fn new(at: At, dump: Vec<u8>) -> Self {
         let seen = observed(&dump).unwrap_or_default();
-        let At { source, _staging } = at;
+        let At { source, staging } = at;
         let name = source.settings.database_name.clone();
         let id = random_hex(8);
         let target = Target {
@@ -163,7 +163,7 @@ impl Restore {
             scratch: false,
             at: source,
         };
-        Self { target, dump, _staging }
+        Self { target, dump, _staging: staging }
     }
 
     pub(crate) fn by_swap(mut self) -> Self {

@@ -192,3 +192,90 @@ async fn a_restore_touches_no_collection_that_its_safety_backup_does_not_hold() 
         }
     }
 }
+
+/// An old view that reads the new one, by a name that both have, would make a circle with it.
+#[tokio::test]
+async fn old_views_do_not_stand_in_the_way_of_new_ones() {
+    let server = NotMongod::start();
+    shop(&server, "shop");
+    let view = |name: &str, on: &str| {
+        server.run("shop", &bson::rawdoc! { "create": name, "viewOn": on, "pipeline": [] });
+    };
+    view("a", "b");
+    view("b", "orders");
+    let healthy = server.snapshot("shop");
+    let (bytes, _) = At::new(&server, "shop").dump().await.unwrap();
+    for name in ["a", "b"] {
+        server.run("shop", &bson::rawdoc! { "drop": name });
+    }
+    view("a", "orders");
+    view("b", "a");
+    let restore = Restore::new(At::new(&server, "shop"), bytes).by_swap();
+    restore.load().await.unwrap();
+    server.forget_seen();
+    restore.swap().await.unwrap();
+    assert_eq!(server.snapshot("shop").differences(&healthy), Vec::<String>::new());
+    assert!(server.count("create") > 0);
+}
+
+/// Servers rename no collection whose fields are encrypted, and none to the name of one.
+#[tokio::test]
+async fn encrypted_collections_are_not_exchanged_by_renaming() {
+    let server = NotMongod::start();
+    shop(&server, "shop");
+    let (plain, _) = At::new(&server, "shop").dump().await.unwrap();
+    let healthy = server.snapshot("shop");
+    server.run("shop", &bson::rawdoc! { "drop": "orders" });
+    server.run("shop", &bson::rawdoc! { "create": "orders", "encryptedFields": { "fields": [] } });
+    let (encrypted, _) = At::new(&server, "shop").dump().await.unwrap();
+    let before = server.snapshot("shop");
+    let error = Restore::new(At::new(&server, "shop"), encrypted.clone()).by_swap().load().await.unwrap_err();
+    assert!(error.message().contains("orders") && error.mend().unwrap().contains("in_place"), "{error}");
+    assert_eq!(server.snapshot("shop").differences(&before), Vec::<String>::new());
+    let restore = Restore::new(At::new(&server, "shop"), plain).by_swap();
+    restore.load().await.unwrap();
+    restore.swap().await.unwrap();
+    assert_eq!(server.snapshot("shop").differences(&healthy), Vec::<String>::new());
+    Restore::new(At::new(&server, "shop"), encrypted).load().await.unwrap();
+    assert_eq!(server.snapshot("shop").differences(&before), Vec::<String>::new());
+}
+
+/// Whoever hears that it was not exchanged says that nothing was changed.
+#[tokio::test]
+async fn an_exchange_that_has_changed_anything_is_never_taken_for_none() {
+    for only_views in [true, false] {
+        let (mut n, mut changed) = (1, 0);
+        loop {
+            let mut server = NotMongod::start();
+            let view = |server: &NotMongod, name: &str| {
+                server.run("shop", &bson::rawdoc! { "create": name, "viewOn": "far", "pipeline": [] });
+            };
+            view(&server, "dear");
+            if !only_views {
+                server.load("shop", "orders", [bson::rawdoc! { "_id": 1 }]);
+            }
+            let (bytes, _) = At::new(&server, "shop").dump().await.unwrap();
+            server.run("shop", &bson::rawdoc! { "dropDatabase": 1 });
+            server.load("shop", "besides", [bson::rawdoc! { "_id": 1 }]);
+            view(&server, "orders");
+            let before = server.snapshot("shop");
+            let restore = Restore::new(At::new(&server, "shop"), bytes).by_swap();
+            restore.load().await.unwrap();
+            server.fail(When::nth_of_all(n), Fault::DieAfter);
+            let cut = restore.swap().await.is_err();
+            let met = server.is_dead();
+            server.heal();
+            server.resume();
+            let now = own(server.snapshot("shop"));
+            if cut && now != own(before) {
+                changed += 1;
+                assert_eq!(restore.was_swapped().await.unwrap(), WasSwapped::Yes, "{only_views} {n}");
+            }
+            if !met {
+                break;
+            }
+            n += 1;
+        }
+        assert!(changed > 0, "{n}");
+    }
+}

@@ -193,3 +193,25 @@ async fn mongodump_is_told_what_to_leave_out() {
     let expected = ["--archive", "--db=shop", "--excludeCollection=dear", "--excludeCollection=third"];
     assert_eq!(words(&simulated, "mongodump"), expected);
 }
+
+/// What is renamed while `mongodump` reads is empty or missing in its archive, and it says nothing of that.
+#[tokio::test]
+async fn a_collection_that_is_renamed_under_mongodump_fails_the_dump() {
+    let simulated = Simulated::new().await;
+    let going_on = simulated.folder.path().join("go on");
+    let wait = format!("until [ -e '{}' ]; do sleep 0.02; done; ", going_on.display());
+    let begun = simulated.folder.path().join("config");
+    simulated.add("mongodump", &format!("{wait}exec cat {}", simulated.archive().display()));
+    let at = simulated.at();
+    let renaming = async {
+        while !begun.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let command = rawdoc! { "renameCollection": "shop.orders", "to": "shop.elsewhere" };
+        simulated.server.run("admin", &command);
+        fs::write(&going_on, "").unwrap();
+    };
+    let (dumped, ()) = tokio::join!(at.dump(), renaming);
+    let error = dumped.unwrap_err();
+    assert!(error.is_retryable() && error.message().contains("renamed to elsewhere"), "{error}");
+}

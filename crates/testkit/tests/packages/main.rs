@@ -5,6 +5,7 @@ mod broken;
 mod faults;
 mod held;
 mod memory;
+mod mongodb;
 mod retention;
 mod schedule;
 mod stock;

@@ -1,5 +1,7 @@
 //! Packages have a retention of their own, which never takes the newest good one.
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 use respaldo_core::model::{Job, PackageKind, Status};
 use respaldo_core::package::{self, Policy};
@@ -26,6 +28,20 @@ async fn scheduled_packages_go_beyond_max_backups_and_those_that_somebody_asked_
     assert_eq!(ids(&kept(&test).await), [made[3].id, made[2].id]);
     test.job(manual.id).await;
     assert_eq!(package::totals(&test.app).await.unwrap().succeeded, 5, "counted, also those that went");
+    test.assert_promises().await;
+}
+
+#[tokio::test]
+async fn without_a_schedule_the_rule_goes_on_for_the_packages_that_one_made() {
+    let mut test = scheduled("@daily", |policy| Policy { retention_days: Some(10), ..policy });
+    backed_up(&test, &["a"]).await;
+    for _ in 0..2 {
+        next_slot(&test).await;
+    }
+    Arc::make_mut(&mut test.app.limits).package.cron = None;
+    test.clock.advance(SignedDuration::from_hours(24 * 30));
+    package::tick(&test.app).await.unwrap();
+    assert_eq!(kept(&test).await.len(), 1, "the newest good one");
     test.assert_promises().await;
 }
 

@@ -1,5 +1,5 @@
 //! A package of real databases, opened, checked and restored by stock tools alone: every command is one of its
-//! `RESTORE.md`. Where MongoDB is to be added, it is one more source.
+//! `RESTORE.md`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

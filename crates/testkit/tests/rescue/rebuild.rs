@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use respaldo_core::config::{self, Config};
 use respaldo_core::databases::{self, Definition, Login, Registration};
 use respaldo_core::model::{Credentials, Database, DatabaseId, Job, Status};
 use respaldo_core::ports::{Catalog, ExposeSecret as _, SecretString};
@@ -240,20 +241,45 @@ async fn a_database_without_its_definition_comes_back_disabled_for_its_backups_s
     assert!(place.file(&keys::definition(lost.uid)).exists());
 }
 
+/// Changes a setting in a stored definition without the key.
+fn tamper(place: &Place, database: &Database, field: &str, value: Value) {
+    let key = keys::definition(database.uid);
+    let mut text: Value = serde_json::from_slice(&place.read(&key)).unwrap();
+    text["settings"][field] = value;
+    // The signature stays the last member.
+    let signature = text.as_object_mut().unwrap().remove("hmac_sha256").unwrap();
+    let unsigned = serde_json::to_string_pretty(&text).unwrap();
+    let open = unsigned.trim_end().strip_suffix("\n}").unwrap();
+    place.put(&key, format!("{open},\n  \"hmac_sha256\": {signature}\n}}\n").into_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_definition_that_somebody_changed_in_storage_is_not_enabled_by_the_configuration_either() {
+    const FILE: &str = "databases:\n  - id: shop\n    name: Shop\n    engine: postgres\n    host: db.example\n    \
+                        database_name: shop\n    username_var: SHOP_USER\n    password_var: SHOP_PASSWORD\n";
+    let mut place = Place::on_disk();
+    let config = Config::parse(FILE).unwrap();
+    config::apply(&place.test.app, &config).await.unwrap();
+    let changed = all(&place.test).await.pop().unwrap();
+    // The file leaves the port open.
+    tamper(&place, &changed, "port", json!(6666));
+    lose_and_rebuild(&mut place).await;
+    config::apply(&place.test.app, &config).await.unwrap();
+    let databases = all(&place.test).await;
+    let is_changed = |database: &&Database| database.settings.port == Some(6666);
+    let suspect = databases.iter().find(is_changed).expect("it is kept to be looked at");
+    assert!(!suspect.settings.enabled && suspect.credentials == Credentials::None, "{suspect:?}");
+    let own = databases.iter().find(|database| database.config_id.as_deref() == Some("shop")).unwrap();
+    assert!(own.settings.enabled && own.uid != suspect.uid, "{own:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_definition_that_somebody_changed_in_storage_sends_no_password_anywhere() {
     let mut place = Place::on_disk();
     let databases = installation(&place).await;
     let sealed = |database: &&Database| matches!(database.credentials, Credentials::Sealed { .. });
     let changed = databases.iter().find(sealed).unwrap();
-    let key = keys::definition(changed.uid);
-    let mut text: Value = serde_json::from_slice(&place.read(&key)).unwrap();
-    text["settings"]["host"] = json!("elsewhere.example");
-    // The signature stays the last member.
-    let signature = text.as_object_mut().unwrap().remove("hmac_sha256").unwrap();
-    let unsigned = serde_json::to_string_pretty(&text).unwrap();
-    let open = unsigned.trim_end().strip_suffix("\n}").unwrap();
-    place.put(&key, format!("{open},\n  \"hmac_sha256\": {signature}\n}}\n").into_bytes());
+    tamper(&place, changed, "host", json!("elsewhere.example"));
     let (summary, heard) = lose_and_rebuild(&mut place).await;
     let told = heard.databases.iter().find(|told| told.database.uid == changed.uid).unwrap();
     assert_eq!(told.credentials, CredentialsFate::Needed);

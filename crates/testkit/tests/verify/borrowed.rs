@@ -89,8 +89,8 @@ async fn the_sample_in(format: &str) {
 /// Both formats one after the other: they share a role's name.
 #[tokio::test]
 async fn on_a_configured_postgresql_a_backup_is_ok_and_fails_when_it_misses_one_row() {
-    the_sample_in("plain").await;
-    the_sample_in("custom").await;
+    Box::pin(the_sample_in("plain")).await;
+    Box::pin(the_sample_in("custom")).await;
 }
 
 #[tokio::test]

@@ -61,12 +61,12 @@ async fn the_sample_in(format: &str) {
 
 #[tokio::test]
 async fn a_plain_backup_is_ok_and_fails_when_it_misses_one_row() {
-    the_sample_in("plain").await;
+    Box::pin(the_sample_in("plain")).await;
 }
 
 #[tokio::test]
 async fn a_custom_backup_is_ok_and_fails_when_it_misses_one_row() {
-    the_sample_in("custom").await;
+    Box::pin(the_sample_in("custom")).await;
 }
 
 #[tokio::test]

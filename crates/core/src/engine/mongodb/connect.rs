@@ -2,8 +2,8 @@
 //!
 //! The password goes into the driver's options as it is; it stands in no connection string and in no error.
 
-use bson::raw::{RawBsonRef, RawDocument, RawDocumentBuf};
-use bson::{Document, doc};
+use bson::raw::{RawBsonRef, RawDocument, RawDocumentBuf, cstr};
+use bson::{Document, doc, rawdoc};
 use futures::StreamExt as _;
 use mongodb::options::{ClientOptions, Credential};
 use mongodb::{Client, Database};
@@ -12,8 +12,14 @@ use secrecy::ExposeSecret;
 use super::address::{self, AUTH_SOURCE};
 use super::explain;
 use crate::engine::source::Source;
+use crate::engine::wording::one_line;
 use crate::{Error, ErrorKind, Result};
 
+/// Milliseconds that a majority of a replica set's members may take for a write.
+const REPLICATED_WITHIN: i32 = 300_000;
+/// The commands that write.
+const WRITES: [&str; 7] =
+    ["insert", "delete", "create", "createIndexes", "drop", "renameCollection", "_mergeAuthzCollections"];
 /// Connections to one server at most.
 const MOST_CONNECTIONS: u32 = 4;
 
@@ -48,20 +54,38 @@ impl<'a> Session<'a> {
 
     /// Runs a command on the database.
     pub(super) async fn run(&self, operation: &str, command: Document) -> Result<Document> {
-        let answer = self.database.run_command(command).await;
-        answer.map_err(|e| explain::failed(operation, self.source, &e))
+        self.on(&self.database, operation, command).await
     }
 
     /// Runs a command on `admin`.
     pub(super) async fn admin(&self, operation: &str, command: Document) -> Result<Document> {
-        let answer = self.client.database("admin").run_command(command).await;
-        answer.map_err(|e| explain::failed(operation, self.source, &e))
+        self.on(&self.client.database("admin"), operation, command).await
+    }
+
+    async fn on(&self, database: &Database, operation: &str, command: Document) -> Result<Document> {
+        let raw = RawDocumentBuf::try_from(&command).map_err(|e| Error::internal(operation, e))?;
+        self.send(database, operation, raw).await
     }
 
     /// Runs a command on the database whose fields are bytes as they came from a server.
     pub(super) async fn run_raw(&self, operation: &str, command: RawDocumentBuf) -> Result<Document> {
-        let answer = self.database.run_raw_command(command).await;
-        answer.map_err(|e| explain::failed(operation, self.source, &e))
+        self.send(&self.database, operation, command).await
+    }
+
+    async fn send(
+        &self,
+        database: &Database,
+        operation: &str,
+        mut command: RawDocumentBuf,
+    ) -> Result<Document> {
+        if is_write(&command) {
+            // What one member alone has taken, the next election may take back.
+            command.append(cstr!("writeConcern"), rawdoc! { "w": "majority", "wtimeout": REPLICATED_WITHIN });
+        }
+        let answer = database.run_raw_command(command).await;
+        let answer = answer.map_err(|e| explain::failed(operation, self.source, &e))?;
+        replicated(operation, &answer)?;
+        Ok(answer)
     }
 
     /// All documents that a command answers by a cursor, as the server sent them.
@@ -82,6 +106,19 @@ impl<'a> Session<'a> {
     pub(super) async fn ping(&self) -> Result<()> {
         self.run("connect", doc! { "ping": 1 }).await.map(drop)
     }
+}
+
+fn is_write(command: &RawDocument) -> bool {
+    let first = command.iter().flatten().next();
+    first.is_some_and(|(name, _)| WRITES.contains(&name.as_str()))
+}
+
+/// An answer that is no error can tell that too few members have taken a write.
+fn replicated(operation: &str, answer: &Document) -> Result<()> {
+    let Ok(error) = answer.get_document("writeConcernError") else { return Ok(()) };
+    let message = one_line(error.get_str("errmsg").unwrap_or("it says nothing"));
+    Err(Error::new(ErrorKind::Unavailable, operation, message)
+        .with_mend("see whether enough members of the replica set are up"))
 }
 
 /// An element of a batch, which is a document.

@@ -66,7 +66,13 @@ impl Server {
 /// Asks the server what it is.
 pub(super) async fn ask(session: &Session<'_>) -> Result<Server> {
     session.ping().await?;
-    let hello = session.admin("connect", doc! { "hello": 1 }).await?;
+    let hello = match session.admin("connect", doc! { "hello": 1 }).await {
+        // Servers before 4.4.2 know it by its old name alone.
+        Err(e) if e.message().contains("no such command") => {
+            session.admin("connect", doc! { "isMaster": 1 }).await?
+        }
+        hello => hello?,
+    };
     let built = session.admin("connect", doc! { "buildInfo": 1 }).await?;
     let version = built.get_str("version").unwrap_or_default().to_owned();
     let numbers = numbers(&version).ok_or_else(|| {

@@ -2,7 +2,7 @@
 //!
 //! The tools read a file of YAML, in which the connection string stands with user and password; it has mode 0600
 //! and lies in the job's own folder. Their versions are of their own (100.x) and not the server's: each takes
-//! servers from 4.2 on.
+//! servers from 4.2 on. (The driver, which looks at the server first in any case, takes them from 4.4 on.)
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -49,6 +49,12 @@ impl Draft {
                     .to_owned(),
             );
             database.settings.enabled = false;
+            // Else the file's entry would enable it and give it a login, with whatever settings the file leaves open.
+            if let Some(entry) = database.config_id.take() {
+                notes.push(format!(
+                    "no longer tied to {entry} in config.yaml, which makes a database of its own"
+                ));
+            }
         }
         match Timing::of(database.uid, &database.settings) {
             Ok(timing) => database.set_due(timing.map(|timing| timing.after(how.now))),

@@ -11,7 +11,7 @@ use super::super::rights::Right;
 use super::{Context, ok};
 
 /// Options that `create` knows, in the order in which a mongod lists them.
-const OPTIONS: [&str; 17] = [
+const OPTIONS: [&str; 18] = [
     "capped",
     "size",
     "max",
@@ -29,13 +29,14 @@ const OPTIONS: [&str; 17] = [
     "indexOptionDefaults",
     "idIndex",
     "temp",
+    "encryptedFields",
 ];
 
 pub(super) fn create(context: &mut Context<'_>) -> Answer {
     let request = context.request;
-    request.only(&[&OPTIONS[..], &["flags", "encryptedFields"]].concat())?;
+    request.only(&[&OPTIONS[..], &["flags"]].concat())?;
     context.demand(Right::Create)?;
-    for absent in ["encryptedFields", "storageEngine", "indexOptionDefaults"] {
+    for absent in ["storageEngine", "indexOptionDefaults"] {
         let given = request.document(absent).is_some_and(|given| !given.is_empty());
         if given {
             return Err(Refusal::not_here(absent));
@@ -130,8 +131,24 @@ fn view(context: &mut Context<'_>, database: &str, name: &str, mut options: RawD
         options.append(cstr!("pipeline"), RawArrayBuf::new());
     }
     let pipeline = options.get_array("pipeline").map(ToOwned::to_owned).unwrap_or_default();
+    refuse_circle(context, (database, name), &on)?;
     context.state.add(database, name, Collection::new(Kind::View, options))?;
     define(context, (database, name), &on, pipeline)
+}
+
+/// A view may not read itself, by whatever other views.
+fn refuse_circle(context: &Context<'_>, (database, name): (&str, &str), on: &str) -> Answer<()> {
+    let mut read = on.to_owned();
+    loop {
+        if read == name {
+            let message = format!("View cycle detected: {database}.{name}");
+            return Err(Refusal::new(5, "GraphContainsCycle", message));
+        }
+        let Some(view) = context.state.find(database, &read).filter(|found| found.kind == Kind::View) else {
+            return Ok(());
+        };
+        read = view.options.get_str("viewOn").unwrap_or_default().to_owned();
+    }
 }
 
 /// Writes a view's definition where a mongod keeps it.

@@ -65,8 +65,18 @@ fn check_source(context: &Context<'_>, (database, name): (&str, &str)) -> Answer
             "IllegalOperation",
             format!("cannot rename system collection {database}.{name}"),
         )),
-        Kind::Collection => Ok(()),
+        Kind::Collection => {
+            refuse_encrypted(context, (database, name), "Cannot rename an encrypted collection")
+        }
     }
+}
+
+fn refuse_encrypted(context: &Context<'_>, (database, name): (&str, &str), message: &str) -> Answer<()> {
+    let collection = context.state.find(database, name);
+    if collection.is_some_and(|found| found.options.get_document("encryptedFields").is_ok()) {
+        return Err(Refusal::new(20, "IllegalOperation", message));
+    }
+    Ok(())
 }
 
 fn check_target(context: &Context<'_>, from: (&str, &str), (database, name): (&str, &str)) -> Answer<()> {
@@ -76,6 +86,7 @@ fn check_target(context: &Context<'_>, from: (&str, &str), (database, name): (&s
     if name.starts_with("system.") {
         return Err(Refusal::new(20, "IllegalOperation", "can't rename a collection to a system namespace"));
     }
+    refuse_encrypted(context, (database, name), "Cannot rename to an existing encrypted collection")?;
     let Some(target) = context.state.find(database, name) else { return Ok(()) };
     let refused = |message: String| Err(Refusal::new(48, "NamespaceExists", message));
     if target.kind != Kind::Collection {

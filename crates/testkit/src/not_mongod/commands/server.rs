@@ -10,11 +10,21 @@ use super::super::rights::{self, Place, Right};
 use super::super::wire::MAX_MESSAGE_BYTES;
 use super::{Context, login, ok};
 
+fn is_before_hello(version: (i32, i32, i32)) -> bool {
+    version < (4, 2, 10) || ((4, 4, 0)..(4, 4, 2)).contains(&version)
+}
+
 pub(super) fn hello(context: &mut Context<'_>) -> Answer {
     let settings = &context.shared.settings;
     let primary =
         if context.request.name == "hello" { cstr!("isWritablePrimary") } else { cstr!("ismaster") };
-    let mut reply = rawdoc! { "helloOk": true };
+    if context.request.name == "hello" && is_before_hello(settings.version) {
+        return Err(Refusal::new(59, "CommandNotFound", "no such command: 'hello'"));
+    }
+    let mut reply = RawDocumentBuf::new();
+    if !is_before_hello(settings.version) {
+        reply.append(cstr!("helloOk"), true);
+    }
     reply.append(primary, true);
     if let Some(set) = &settings.replica_set {
         let address = context.shared.address();

@@ -215,13 +215,15 @@ fn merge_into(
     let id = |document: &RawDocument| document.get("_id").ok().flatten().map(order::key);
     let collection = state.collection("admin", kept)?;
     let new: Vec<_> = documents.iter().filter(|document| concerned(document)).collect();
-    let ids: Vec<_> = new.iter().filter_map(|document| id(document)).collect();
     let old: Vec<_> =
         collection.documents().filter(|document| concerned(document)).filter_map(|old| id(old)).collect();
-    for old in old.iter().filter(|old| replace || ids.contains(old)) {
-        collection.remove(old);
+    if replace {
+        for old in &old {
+            collection.remove(old);
+        }
     }
-    for document in new {
+    // Whoever is there stays as he is, unless all are replaced.
+    for document in new.into_iter().filter(|new| replace || id(new).is_none_or(|id| !old.contains(&id))) {
         collection.store(&format!("admin.{kept}"), document.as_ref().clone())?;
     }
     Ok(())

@@ -18,8 +18,8 @@ pub struct Museum {
     pub large_documents: usize,
     /// Collections `small_00000` and so on, with three documents and one index each.
     pub small_collections: usize,
-    /// Timestamps of nothing on the top level of documents, in `empty_timestamps`: only a server of version 8, told
-    /// so, keeps them when they are inserted.
+    /// Timestamps of nothing on the top level of documents, in `empty_timestamps`: only a newer server,
+    /// told so, keeps them when they are inserted.
     pub empty_timestamps: bool,
 }
 

@@ -103,10 +103,11 @@ async fn begin(
     open(session, read, None).await.map_err(|e| broken(session, read, &e))
 }
 
-/// The codes by which servers say that they have no snapshot (of this, any more, or at all).
+/// The codes by which servers say that they have no snapshot (of this, any more, or at all); 8000 is Atlas's for all that
+/// its smaller tiers do not do.
 fn refuses_snapshot(error: &mongodb::error::Error) -> bool {
     use mongodb::error::ErrorKind;
-    matches!(error.kind.as_ref(), ErrorKind::Command(command) if matches!(command.code, 2 | 9 | 72 | 123 | 239 | 246))
+    matches!(error.kind.as_ref(), ErrorKind::Command(command) if matches!(command.code, 2 | 9 | 20 | 72 | 115 | 123 | 238 | 239 | 246 | 8000))
 }
 
 async fn open(

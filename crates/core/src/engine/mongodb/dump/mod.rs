@@ -63,7 +63,10 @@ pub(super) async fn dump(source: &Source, sink: &mut RawSink) -> Result<Observed
     let listed = server::list(&session).await?;
     if let Some(tool) = tools::find(source, tools::DUMP).await {
         source.log.info(format!("server MongoDB {}, tool {}", server.version, tool.version));
-        return by_tool::dump(source, &tool, listed, sink).await;
+        let before = server::chosen(&source.settings, listed.clone())?;
+        let observed = by_tool::dump(source, &tool, listed, sink).await?;
+        compare(source, &before, &server::list(&session).await?)?;
+        return Ok(observed);
     }
     source.log.info(format!("server MongoDB {}, built-in dump", server.version));
     let plan = plan(&session, &server, server::chosen(&source.settings, listed)?).await?;

@@ -10,7 +10,6 @@ use super::load::{begin, insert};
 use super::prefix;
 use super::reading::Prelude;
 use crate::engine::mongodb::connect::Session;
-use crate::engine::mongodb::explain;
 use crate::engine::{DumpSource, Target};
 use crate::{ErrorKind, Result};
 
@@ -60,7 +59,9 @@ async fn merge(admin: &Session<'_>, target: &Target, dump: &DumpSource, names: &
         insert(admin, name, next).await?;
     }
     reading.end().await?;
-    let mut command = doc! { "_mergeAuthzCollections": 1, "db": target.database_name(), "drop": false };
+    // A dump of admin holds those of all databases; so does the empty name.
+    let database = Some(target.database_name()).filter(|name| *name != "admin").unwrap_or_default();
+    let mut command = doc! { "_mergeAuthzCollections": 1, "db": database, "drop": false };
     for (count, key, name) in
         [(users, "tempUsersCollection", &names[0]), (roles, "tempRolesCollection", &names[1])]
     {
@@ -72,9 +73,10 @@ async fn merge(admin: &Session<'_>, target: &Target, dump: &DumpSource, names: &
         return Ok(());
     }
     target.at.log.info(format!("merging {users} users and {roles} roles with those that are there"));
-    let merged = admin.database.run_command(command).await;
-    merged.map(drop).map_err(|e| {
-        explain::failed(OPERATION, admin.source, &e).with_mend("grant the user the role restore on admin")
+    let merged = admin.run(OPERATION, command).await;
+    merged.map(drop).map_err(|e| match e.kind() {
+        ErrorKind::Denied => e.with_mend("grant the user the role restore on admin"),
+        _ => e,
     })
 }
 

@@ -9,12 +9,19 @@ use crate::{Error, ErrorKind, Result};
 /// What servers tell of a collection and do not take back: `_id` is always indexed today, and whether record ids
 /// are replicated is the server's own affair.
 const NOT_TAKEN: [&str; 3] = ["autoIndexId", "recordIdsReplicated", "temp"];
+/// What has the server delete documents of an index, a time series or a clustered collection.
+pub(super) const EXPIRES: &str = "expireAfterSeconds";
 
-/// Makes a collection, a view or a time series.
-pub(super) async fn collection(session: &Session<'_>, name: &str, options: &RawDocument) -> Result<()> {
+/// Makes a collection, a view or a time series, whose documents `expire` where they did, or do not.
+pub(super) async fn collection(
+    session: &Session<'_>,
+    name: &str,
+    options: &RawDocument,
+    expire: bool,
+) -> Result<()> {
     let mut command = RawDocumentBuf::new();
     command.append(cstr!("create"), name);
-    copy(options, &mut command, |key| !NOT_TAKEN.contains(&key))?;
+    copy(options, &mut command, |key| !NOT_TAKEN.contains(&key) && (expire || key != EXPIRES))?;
     let made = session.run_raw(&format!("make {}", one_line(name)), command).await;
     made.map(drop).map_err(|e| match e.kind() {
         ErrorKind::Internal => {

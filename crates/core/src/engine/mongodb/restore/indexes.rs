@@ -7,18 +7,26 @@
 use bson::raw::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 use bson::rawdoc;
 
-use super::create::{copy, unreadable};
+use super::create::{EXPIRES, copy, unreadable};
 use crate::Result;
 use crate::engine::mongodb::archive::Metadata;
 use crate::engine::mongodb::connect::Session;
 use crate::engine::wording::one_line;
 
-/// The versions of indexes that servers still make.
-const VERSIONS: [i64; 2] = [1, 2];
+/// The version of indexes that servers make only if it is asked for. They make the newest of themselves, and some
+/// deployments refuse to be asked for it (the smallest of Atlas).
+const ASKED_FOR: i64 = 1;
 
 /// Builds all indexes of a collection but that of `_id`, which is there.
-pub(super) async fn build(session: &Session<'_>, collection: &str, metadata: &Metadata) -> Result<()> {
-    let wanted = wanted(metadata)?;
+///
+/// Where nothing shall `expire`, documents stay that an index would have the server delete.
+pub(super) async fn build(
+    session: &Session<'_>,
+    collection: &str,
+    metadata: &Metadata,
+    expire: bool,
+) -> Result<()> {
+    let wanted = wanted(metadata, expire)?;
     if wanted.is_empty() {
         return Ok(());
     }
@@ -34,7 +42,7 @@ pub(super) async fn build(session: &Session<'_>, collection: &str, metadata: &Me
     session.run_raw(&operation, command).await.map(drop)
 }
 
-fn wanted(metadata: &Metadata) -> Result<Vec<RawDocumentBuf>> {
+fn wanted(metadata: &Metadata, expire: bool) -> Result<Vec<RawDocumentBuf>> {
     let collated = metadata
         .options
         .get_document("collation")
@@ -43,10 +51,19 @@ fn wanted(metadata: &Metadata) -> Result<Vec<RawDocumentBuf>> {
     for index in metadata.indexes.iter().filter(|index| !is_made_with_collection(index)) {
         let mut spec = RawDocumentBuf::new();
         let version = index.get("v").ok().flatten().and_then(number);
-        let kept = version.is_some_and(|version| VERSIONS.contains(&version));
-        copy(index, &mut spec, |key| key != "ns" && (key != "v" || kept))?;
+        let old = version == Some(ASKED_FOR);
+        // Old indexes never have a collation, and are refused with the word for none.
+        let simple =
+            index.get_document("collation").is_ok_and(|c| c.get_str("locale").is_ok_and(|l| l == "simple"));
+        copy(index, &mut spec, |key| match key {
+            "ns" => false,
+            "v" => old,
+            "collation" => !(old && simple),
+            EXPIRES => expire,
+            _ => true,
+        })?;
         let own = index.get("collation").map_err(|e| unreadable(&e))?.is_some();
-        if collated && !own {
+        if collated && !own && !old {
             // Without the word it would take the collection's.
             spec.append(cstr!("collation"), rawdoc! { "locale": "simple" });
         }
@@ -79,7 +96,7 @@ mod tests {
     use super::*;
 
     fn specs(options: RawDocumentBuf, indexes: Vec<RawDocumentBuf>) -> Vec<RawDocumentBuf> {
-        wanted(&Metadata { options, indexes, ..Metadata::new() }).unwrap()
+        wanted(&Metadata { options, indexes, ..Metadata::new() }, true).unwrap()
     }
 
     #[test]
@@ -94,7 +111,7 @@ mod tests {
         let expected = [
             rawdoc! { "v": 1, "key": { "b": -1, "a": 1.0 }, "name": "x", "background": true },
             rawdoc! { "key": { "c": 1 }, "name": "y" },
-            rawdoc! { "v": 2, "key": { "_id": "hashed" }, "name": "_id_hashed" },
+            rawdoc! { "key": { "_id": "hashed" }, "name": "_id_hashed" },
         ];
         assert_eq!(specs(RawDocumentBuf::new(), indexes), expected);
     }
@@ -110,5 +127,17 @@ mod tests {
             indexes[1].clone(),
         ];
         assert_eq!(specs(rawdoc! { "collation": { "locale": "es" } }, indexes), expected);
+    }
+
+    /// Servers refuse version 1 together with any collation, and newer ones tell the simple one all the same.
+    #[test]
+    fn an_index_of_version_1_is_built_without_the_word_for_no_collation() {
+        let told = rawdoc! { "v": 1, "key": { "a": 1 }, "name": "a", "collation": { "locale": "simple" } };
+        let plain = rawdoc! { "v": 1, "key": { "a": 1 }, "name": "a" };
+        for given in [told, plain.clone()] {
+            for options in [RawDocumentBuf::new(), rawdoc! { "collation": { "locale": "es" } }] {
+                assert_eq!(specs(options, vec![given.clone()]), std::slice::from_ref(&plain));
+            }
+        }
     }
 }

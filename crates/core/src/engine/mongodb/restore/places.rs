@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use bson::raw::RawDocument;
+
 use super::{aside, prefix};
 use crate::engine::Target;
 use crate::engine::mongodb::archive::{Declared, Header, Kind};
@@ -63,6 +65,7 @@ pub(super) fn places<'d>(
     }
     all_there(target, &places)?;
     refuse_time_series(target, &places)?;
+    refuse_encrypted(target, &places)?;
     refuse_long_names(target, &places)?;
     tell(&places, warnings);
     let unsaved = |place: &&Place<'_>| {
@@ -172,6 +175,27 @@ fn refuse_time_series(target: &Target, places: &[Place<'_>]) -> Result<()> {
             Err(Error::conflict(OPERATION, message).with_mend("restore with mode in_place"))
         }
     }
+}
+
+/// Whether fields of a collection are encrypted for Queryable Encryption: servers rename none of these.
+pub(super) fn is_encrypted(options: &RawDocument) -> bool {
+    options.get_document("encryptedFields").is_ok()
+}
+
+fn refuse_encrypted(target: &Target, places: &[Place<'_>]) -> Result<()> {
+    if target.options.mode != RestoreMode::Swap {
+        return Ok(());
+    }
+    for place in places.iter().filter(|place| place.is_loaded()) {
+        let metadata = place.declared.metadata()?;
+        if metadata.is_some_and(|metadata| is_encrypted(&metadata.options)) {
+            let name = one_line(place.collection());
+            let message =
+                format!("{name} has encrypted fields, so no server renames it; nothing was changed");
+            return Err(Error::conflict(OPERATION, message).with_mend("restore with mode in_place"));
+        }
+    }
+    Ok(())
 }
 
 fn refuse_long_names(target: &Target, places: &[Place<'_>]) -> Result<()> {

@@ -8,15 +8,17 @@
 //!
 //! # What has been done
 //! A collection called like all that was loaded aside, the *mark*, lists it. It is made last by the load and
-//! dropped last by the swap: while it is there, what of its list is still aside was not exchanged yet. Without it the
-//! contents tell: the target holds what was restored, or what it held before, or somebody has written to it.
+//! dropped last by the swap: while it is there, what of its list is still aside was not exchanged yet, and an entry of
+//! its own says whether the exchange was begun. Without it the contents tell: the target holds what was restored, or
+//! what it held before, or somebody has written to it.
 
 use std::collections::BTreeSet;
 
 use bson::doc;
 use bson::raw::RawDocument;
 
-use super::places::{is_chosen, is_partial, mark};
+use super::load::check;
+use super::places::{is_chosen, is_encrypted, is_partial, mark};
 use super::{aside, create, drop_one};
 use crate::engine::mongodb::archive::Kind;
 use crate::engine::mongodb::connect::Session;
@@ -28,12 +30,16 @@ use crate::fingerprint::Fingerprint;
 use crate::{Error, Result};
 
 const OPERATION: &str = "exchange the collections";
+/// The mark's entry that says that the exchange was begun. No collection is called so.
+const BEGUN: &str = "$begun";
 
 /// What was loaded aside.
 struct Loaded {
     /// Collections by their own names.
     collections: BTreeSet<String>,
     views: BTreeSet<String>,
+    /// Whether the exchange was begun: from then on something of the target may be gone.
+    begun: bool,
 }
 
 /// Whether the exchange was made. One that stopped half-way is finished: its list is whole.
@@ -47,9 +53,7 @@ pub(super) async fn was_taken(
         return by_contents(target, before).await;
     }
     let Some(loaded) = read_mark(session, target).await? else { return Ok(WasSwapped::No) };
-    let waiting = |name: &&String| there.iter().any(|listed| listed.name == aside(target, name));
-    let begun = loaded.collections.iter().filter(waiting).count() < loaded.collections.len();
-    if !begun {
+    if !loaded.begun {
         return Ok(WasSwapped::No);
     }
     match swap(session, target).await {
@@ -89,6 +93,10 @@ pub(super) async fn swap(session: &Session<'_>, target: &Target) -> Result<()> {
     }
     let loaded = read_mark(session, target).await?;
     let loaded = loaded.ok_or_else(|| Error::internal(OPERATION, "what was loaded aside is not whole"))?;
+    if !loaded.begun {
+        let entry = doc! { "insert": mark(target), "documents": [{ "_id": BEGUN }] };
+        check(OPERATION, &session.run(OPERATION, entry).await?, 1)?;
+    }
     let mut exchanged = 0;
     for name in &loaded.collections {
         exchange(session, target, &there, name).await.map_err(|e| half(e, exchanged, &loaded))?;
@@ -97,9 +105,8 @@ pub(super) async fn swap(session: &Session<'_>, target: &Target) -> Result<()> {
     if !is_partial(target) {
         drop_others(session, &there, &loaded).await.map_err(|e| half(e, exchanged, &loaded))?;
     }
-    for name in &loaded.views {
-        view(session, target, &there, name).await.map_err(|e| half(e, exchanged, &loaded))?;
-    }
+    let views = views(session, target, &there, &loaded).await;
+    views.map_err(|e| half(e, exchanged, &loaded))?;
     drop_one(session, &mark(target)).await
 }
 
@@ -109,8 +116,9 @@ async fn exchange(session: &Session<'_>, target: &Target, there: &[Listed], name
     if !there.iter().any(|listed| listed.name == from) {
         return Ok(());
     }
-    // Only a collection gives way to one.
-    if there.iter().any(|listed| listed.name == name && listed.kind != Kind::Collection) {
+    // Only a collection gives way to one, and none with encrypted fields.
+    let stays = |listed: &Listed| listed.kind != Kind::Collection || is_encrypted(&listed.options);
+    if there.iter().any(|listed| listed.name == name && stays(listed)) {
         drop_one(session, name).await?;
     }
     let database = target.database_name();
@@ -134,25 +142,38 @@ async fn drop_others(session: &Session<'_>, there: &[Listed], loaded: &Loaded) -
     Ok(())
 }
 
-/// A view cannot be renamed: it is made anew, as the one aside is described.
-async fn view(session: &Session<'_>, target: &Target, there: &[Listed], name: &str) -> Result<()> {
-    let from = aside(target, name);
-    let Some(listed) = there.iter().find(|listed| listed.name == from) else { return Ok(()) };
-    drop_one(session, name).await?;
-    create::collection(session, name, &listed.options).await?;
-    drop_one(session, &from).await
+/// A view cannot be renamed: it is made anew, as the one aside is described. All old ones go first: one of them could
+/// make a circle with a new one, or differ from it in its collation, and then the new one would be refused for ever.
+async fn views(session: &Session<'_>, target: &Target, there: &[Listed], loaded: &Loaded) -> Result<()> {
+    let waiting = |name: &String| {
+        let from = aside(target, name);
+        there.iter().find(|listed| listed.name == from)
+    };
+    let waiting: Vec<_> = loaded.views.iter().filter_map(|name| Some((name, waiting(name)?))).collect();
+    for (name, _) in &waiting {
+        drop_one(session, name).await?;
+    }
+    for (name, listed) in waiting {
+        create::collection(session, name, &listed.options, true).await?;
+        drop_one(session, &listed.name).await?;
+    }
+    Ok(())
 }
 
 /// The mark's list; none where it is not whole.
 async fn read_mark(session: &Session<'_>, target: &Target) -> Result<Option<Loaded>> {
     let listed = session.all(OPERATION, doc! { "find": mark(target) }).await?;
-    let mut loaded = Loaded { collections: BTreeSet::new(), views: BTreeSet::new() };
+    let mut loaded = Loaded { collections: BTreeSet::new(), views: BTreeSet::new(), begun: false };
     let mut count = None;
     for entry in &listed {
         let entry: &RawDocument = entry;
         match (entry.get_str("_id"), entry.get_bool("view")) {
             (Ok(name), Ok(true)) => loaded.views.insert(name.to_owned()),
             (Ok(name), Ok(false)) => loaded.collections.insert(name.to_owned()),
+            (Ok(BEGUN), _) => {
+                loaded.begun = true;
+                true
+            }
             _ => {
                 count = entry.get_i64("count").ok();
                 true
