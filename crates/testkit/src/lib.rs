@@ -6,6 +6,7 @@
 //!   that holds everything awkward;
 //! - [`mysql`]: the same for MariaDB and, where it can be had, MySQL;
 //! - [`not_mongod`]: a server of our own that speaks MongoDB's wire protocol and is not mongod;
+//! - [`documentdb`]: the same wire over Microsoft's `DocumentDB`, which is not mongod either;
 //! - [`sqlite`]: the same for SQLite, with a writer that never stops;
 //! - [`prometheus`]: a Prometheus that scrapes, `promtool`, and a strict reader of what is scraped;
 //! - [`respaldo`]: the real server as a process that can be killed;
@@ -25,6 +26,7 @@ pub mod app;
 pub mod catalog;
 pub mod clock_changes;
 pub mod cron;
+pub mod documentdb;
 pub mod faults;
 mod guardian;
 pub mod host;

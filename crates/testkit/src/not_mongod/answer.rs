@@ -6,7 +6,7 @@ use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use super::wire::Message;
 
 /// A command's answer.
-pub(super) type Answer<T = RawDocumentBuf> = Result<T, Refusal>;
+pub(crate) type Answer<T = RawDocumentBuf> = Result<T, Refusal>;
 
 /// An error as a server says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Refusal {
     }
 
     /// What a mongod could do and this fixture does not: loud, so that no test rests on it unawares.
-    pub(super) fn not_here(what: &str) -> Self {
+    pub(crate) fn not_here(what: &str) -> Self {
         Self::new(238, "NotImplemented", format!("not_mongod does not evaluate this: {what}"))
     }
 
@@ -80,9 +80,9 @@ const GENERIC: [&str; 16] = [
 ];
 
 /// A command.
-pub(super) struct Request {
-    pub(super) name: String,
-    pub(super) database: String,
+pub(crate) struct Request {
+    pub(crate) name: String,
+    pub(crate) database: String,
     body: RawDocumentBuf,
     sequences: Vec<(String, Vec<RawDocumentBuf>)>,
 }
@@ -115,7 +115,7 @@ impl Request {
         self.subject().and_then(RawBsonRef::as_str)
     }
 
-    pub(super) fn required_collection(&self) -> Answer<&str> {
+    pub(crate) fn required_collection(&self) -> Answer<&str> {
         let collection = self.collection().filter(|name| !name.is_empty());
         collection.ok_or_else(|| {
             Refusal::new(73, "InvalidNamespace", "collection name has invalid type or is empty")
@@ -126,7 +126,7 @@ impl Request {
         self.body.get(field).ok().flatten().filter(|value| !matches!(value, RawBsonRef::Null))
     }
 
-    pub(super) fn text(&self, field: &str) -> Option<&str> {
+    pub(crate) fn text(&self, field: &str) -> Option<&str> {
         self.get(field).and_then(RawBsonRef::as_str)
     }
 
@@ -134,11 +134,11 @@ impl Request {
         self.get(field).and_then(RawBsonRef::as_document)
     }
 
-    pub(super) fn flag(&self, field: &str) -> bool {
+    pub(crate) fn flag(&self, field: &str) -> bool {
         self.get(field).is_some_and(truth)
     }
 
-    pub(super) fn number(&self, field: &str) -> Answer<Option<i64>> {
+    pub(crate) fn number(&self, field: &str) -> Answer<Option<i64>> {
         let Some(value) = self.get(field) else { return Ok(None) };
         let wrong = || Refusal::new(14, "TypeMismatch", format!("{field} must be a number"));
         whole_number(value).map(Some).ok_or_else(wrong)
@@ -166,6 +166,27 @@ impl Request {
             }
         }
         Ok(())
+    }
+
+    /// The command as one document: what came in sections of its own as arrays, without fields that every command
+    /// may have.
+    pub(crate) fn whole(&self) -> Answer<RawDocumentBuf> {
+        let mut whole = RawDocumentBuf::new();
+        for element in &self.body {
+            let (name, value) =
+                element.map_err(|error| Refusal::new(22, "InvalidBSON", error.to_string()))?;
+            if !GENERIC.contains(&name.as_str()) {
+                whole.append(name, value);
+            }
+        }
+        for (name, documents) in &self.sequences {
+            let mut array = RawArrayBuf::new();
+            for document in documents {
+                array.push(document.as_ref());
+            }
+            whole.append(key(name)?, array);
+        }
+        Ok(whole)
     }
 
     pub(super) fn body(&self) -> &RawDocument {

@@ -14,7 +14,7 @@
 //! - Snapshots are copies of the state; there are no transactions, change streams, shards, elections, TTL or TLS.
 //! - Sizes on disk are lengths in memory, logins are stretched 4,096 times.
 
-mod answer;
+pub(crate) mod answer;
 mod collation;
 mod collection;
 mod commands;
@@ -41,13 +41,21 @@ pub use faults::{Fault, Seen, When};
 pub use settings::Builder;
 pub use snapshot::{Content, Snapshot};
 
+use answer::{Answer, Request};
 use faults::Script;
 use server::Running;
 use settings::Settings;
 use state::State;
 
+/// Answers commands in the fixture's place.
+pub(crate) trait Backend: Send + Sync {
+    /// The answer; none where the fixture is to give its own.
+    fn answer(&self, request: &Request) -> Option<Answer>;
+}
+
 struct Shared {
     settings: Settings,
+    backend: Option<Box<dyn Backend>>,
     state: Mutex<State>,
     script: Mutex<Script>,
     address: Mutex<Option<SocketAddr>>,
@@ -86,12 +94,15 @@ impl NotMongod {
         Builder::default()
     }
 
-    fn with(settings: Settings, mut state: State) -> Self {
+    fn with(settings: Settings, backend: Option<Box<dyn Backend>>, mut state: State) -> Self {
         let (major, minor, _) = settings.version;
         state.install(&format!("{major}.{minor}")).expect("an empty server takes what is its own");
         let (state, script, address) = (Mutex::new(state), Mutex::default(), Mutex::default());
-        let mut server =
-            Self { shared: Arc::new(Shared { settings, state, script, address }), running: None, port: 0 };
+        let mut server = Self {
+            shared: Arc::new(Shared { settings, backend, state, script, address }),
+            running: None,
+            port: 0,
+        };
         server.resume();
         server
     }

@@ -2,10 +2,10 @@
 
 use bson::{RawArrayBuf, rawdoc};
 
-use super::NotMongod;
 use super::commands::add_user;
 use super::scram::Mechanism;
 use super::state::State;
+use super::{Backend, NotMongod};
 
 pub(super) struct Settings {
     /// Major, minor, patch.
@@ -72,6 +72,11 @@ impl Builder {
 
     /// Starts it on a free port.
     pub fn start(self) -> NotMongod {
-        NotMongod::with(self.settings, self.state)
+        NotMongod::with(self.settings, None, self.state)
+    }
+
+    /// The same, with somebody else to answer.
+    pub(crate) fn start_before(self, backend: Box<dyn Backend>) -> NotMongod {
+        NotMongod::with(self.settings, Some(backend), self.state)
     }
 }

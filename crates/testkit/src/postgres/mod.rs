@@ -36,9 +36,13 @@ impl Postgres {
     /// # Panics
     /// When that version is not installed, or does not start.
     pub fn start(version: PgVersion) -> Self {
-        let bin = install::bin_dir(version);
+        Self::start_in(install::bin_dir(version), &[])
+    }
+
+    /// Starts the server whose programs are in that folder, with more settings.
+    pub(crate) fn start_in(bin: PathBuf, settings: &[&str]) -> Self {
         let template = Template::for_server(&bin);
-        let server = Server::start(&bin, &template);
+        let server = Server::start(&bin, &template, settings);
         Self { server, bin, password: template.password, major: template.major }
     }
 
@@ -57,6 +61,11 @@ impl Postgres {
             PgVersion::Sixteen => &SIXTEEN,
         };
         slot.get_or_init(|| Self::start(version))
+    }
+
+    /// Its data directory, which ends with it.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.server.data_dir()
     }
 
     /// The address to connect to: `127.0.0.1`.

@@ -1,7 +1,7 @@
 //! One server process.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -32,12 +32,12 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Copies the template and starts on a free port.
-    pub(super) fn start(bin: &Path, template: &Template) -> Self {
+    /// Copies the template and starts on a free port, with more settings than all servers have.
+    pub(super) fn start(bin: &Path, template: &Template, more: &[&str]) -> Self {
         let mut log = String::new();
         // Another process can take the port between its choice and the server's bind.
         for _ in 0..5 {
-            let server = Self::launch(bin, template);
+            let server = Self::launch(bin, template, more);
             if server.becomes_ready() {
                 return server;
             }
@@ -49,7 +49,7 @@ impl Server {
         panic!("the server in {} did not start: {log}", bin.display());
     }
 
-    fn launch(bin: &Path, template: &Template) -> Self {
+    fn launch(bin: &Path, template: &Template, more: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("respaldo-pg-").tempdir().expect("a folder can be made");
         host::give_away(dir.path());
         let data = dir.path().join("data");
@@ -57,7 +57,8 @@ impl Server {
         let port = free_port();
         let mut words = vec![bin.join("postgres").display().to_string(), "-D".to_owned()];
         words.extend([data.display().to_string(), "-p".to_owned(), port.to_string()]);
-        words.extend(SETTINGS.iter().flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
+        words
+            .extend(SETTINGS.iter().chain(more).flat_map(|setting| ["-c".to_owned(), (*setting).to_owned()]));
         Self { process: Guarded::start(dir, "QUIT", &words), port }
     }
 
@@ -80,6 +81,11 @@ impl Server {
     pub(super) fn start_again(&self) {
         self.process.start_again();
         assert!(self.becomes_ready(), "the server did not start again: {}", self.process.log());
+    }
+
+    /// Where its data lies.
+    pub(super) fn data_dir(&self) -> PathBuf {
+        self.process.dir().join("data")
     }
 
     /// Sends `signal` to every process of the server.

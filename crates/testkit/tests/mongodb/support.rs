@@ -32,11 +32,16 @@ pub(crate) struct At {
 impl At {
     /// A database of the fixture, without login and without tools.
     pub(crate) fn new(server: &NotMongod, database: &str) -> Self {
+        Self::on(server.port(), database)
+    }
+
+    /// The same of whatever listens on that port.
+    pub(crate) fn on(port: u16, database: &str) -> Self {
         let staging = TempDir::new().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(TestClock::default());
         let settings = Settings {
             host: Some("127.0.0.1".to_owned()),
-            port: Some(server.port()),
+            port: Some(port),
             ..Settings::bare("m", EngineKind::Mongodb, database)
         };
         let source = Source {
