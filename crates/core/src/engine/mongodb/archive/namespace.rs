@@ -94,7 +94,7 @@ impl Namespace {
     }
 }
 
-/// `database.collection`, as it was given: for messages, [`one_line`] it.
+/// `database.collection`, as it was given: for messages, `one_line` it.
 impl fmt::Display for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_oplog() {
