@@ -12,8 +12,8 @@
 //! - Indexes are built in the foreground, all of a command in one transaction; the TTL job does not run.
 //! - It tells a `storageEngine` of its own with most indexes, and takes it back.
 //! - The version told is the fixture's. `create` of a collection that is there with the same options succeeds.
-//! - Its error numbers are told as a mongod's where the tests meet them ([`codes`]); others are 8 (`UnknownError`).
-//! - Commands that are not in [`commands`] are refused with code 238; so are sorted reads, whose cursors are bound to
+//! - Its error numbers are told as a mongod's where the tests meet them (`codes.rs`); others are 8 (`UnknownError`).
+//! - Commands that are not in `commands.rs` are refused with code 238; so are sorted reads, whose cursors are bound to
 //!   a transaction, and renames between databases. Users, roles, sessions and snapshots there are none.
 //! - Commands run one at a time.
 
