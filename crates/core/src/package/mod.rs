@@ -32,7 +32,7 @@ pub use self::counts::totals;
 pub use self::download::MemberDownload;
 pub use self::plan::{Plan, Wanted, plan};
 pub use self::request::{Request, request};
-pub use self::retention::{apply as apply_retention, show as show_retention};
+pub use self::retention::apply as apply_retention;
 pub use self::run::run;
 pub use self::tick::{Cron, Hourly, tick};
 use crate::app::App;

@@ -12,7 +12,7 @@ use crate::retention::{Decision, Plan, Policy, plan};
 use crate::{ErrorKind, Result};
 
 /// What would become of each package now.
-pub async fn show(app: &App) -> Result<Plan> {
+async fn show(app: &App) -> Result<Plan> {
     let own = &app.limits.package;
     let policy = Policy {
         retention_days: own.retention_days,
