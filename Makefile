@@ -3,6 +3,11 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 CARGO ?= cargo
+FUNCTIONS := register dump restore verify retention package
+empty :=
+comma := ,
+# What is checked: the command line with Amazon's services, and the functions as Lambda starts them.
+FEATURES := respaldo-cli/aws$(subst $(empty) $(empty),,$(FUNCTIONS:%=$(comma)respaldo-%/lambda))
 
 # Built for its work, without the long link of a release: see [profile.fast] in Cargo.toml.
 .PHONY: run
@@ -17,7 +22,7 @@ test: ## run every test against real servers, which are installed first (root or
 .PHONY: check
 check: ## formatter, lints, dependency rules, documentation
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features $(FEATURES) -- -D warnings
 	scripts/check-dependencies
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
 	@echo 'check: all is well'

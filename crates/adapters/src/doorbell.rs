@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use respaldo_core::Result;
-use respaldo_core::model::JobId;
+use respaldo_core::model::{Job, JobId};
 use respaldo_core::ports::Doorbell;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -23,9 +23,9 @@ impl InProcessDoorbell {
 
 #[async_trait]
 impl Doorbell for InProcessDoorbell {
-    async fn ring(&self, job: JobId) -> Result<()> {
-        if self.0.try_send(job).is_err() {
-            tracing::debug!(%job, "nobody hears the doorbell now; the tick rings again");
+    async fn ring(&self, job: &Job) -> Result<()> {
+        if self.0.try_send(job.id).is_err() {
+            tracing::debug!(job = %job.id, "nobody hears the doorbell now; the tick rings again");
         }
         Ok(())
     }
@@ -33,18 +33,27 @@ impl Doorbell for InProcessDoorbell {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use respaldo_core::model::{DatabaseId, DatabaseUid, TestRestore, Work};
     use ulid::Ulid;
 
     use super::*;
+
+    fn job(n: u128) -> Job {
+        let test = TestRestore { backup: JobId(Ulid::nil()), scheduled: false, verdict: None };
+        let database = (DatabaseId(1), DatabaseUid(Ulid::nil()));
+        let id = JobId(Ulid::from_parts(1, n));
+        Job::new(id, database, Work::Verify(Box::new(test)), Timestamp::UNIX_EPOCH, 3)
+    }
 
     #[tokio::test]
     async fn ringing_never_waits_also_when_nobody_answers() {
         let (doorbell, mut rings) = InProcessDoorbell::new();
         for n in 0..3000 {
-            doorbell.ring(JobId(Ulid::from_parts(1, n))).await.unwrap();
+            doorbell.ring(&job(n)).await.unwrap();
         }
         assert_eq!(rings.recv().await, Some(JobId(Ulid::from_parts(1, 0))));
         drop(rings);
-        doorbell.ring(JobId(Ulid::from_parts(1, 1))).await.unwrap();
+        doorbell.ring(&job(1)).await.unwrap();
     }
 }

@@ -94,7 +94,7 @@ async fn attend_job(app: &App, job: Job, now: Timestamp, ticked: &mut Ticked) ->
         Status::Deleting => ticked.deleted += usize::from(sweep::finish_deletion(app, &job).await?),
         Status::Queued | Status::Running => {
             if job.may_be_leased(now) {
-                app.doorbell.ring(job.id).await?;
+                app.doorbell.ring(&job).await?;
                 ticked.rung += 1;
             }
         }
@@ -183,7 +183,7 @@ async fn start(app: &App, database: &Database, slot: Timestamp) -> Result<Option
     }
     let job = queued(app, database, BackupKind::Scheduled, JobId::for_slot(database.uid, slot), slot);
     if create(app, &job).await? {
-        app.doorbell.ring(job.id).await?;
+        app.doorbell.ring(&job).await?;
     }
     Ok(None)
 }

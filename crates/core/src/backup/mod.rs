@@ -51,7 +51,7 @@ pub async fn request(app: &App, database: DatabaseId, id: Option<JobId>) -> Resu
         return jobs::get(app, id).await;
     }
     // The backup is queued, whoever hears of it; a tick rings again.
-    if let Err(e) = app.doorbell.ring(id).await {
+    if let Err(e) = app.doorbell.ring(&job).await {
         app.events.publish(Event::TickFailed(e.within("wake a worker"))).await?;
     }
     Ok(job)

@@ -48,7 +48,7 @@ impl Place {
         let waiting = app.catalog.due_jobs(now + LOOK_AHEAD, 32).await?;
         let next = waiting.iter().find(|job| job.status == Status::Queued && job.may_be_leased(now));
         match next {
-            Some(job) => app.doorbell.ring(job.id).await,
+            Some(job) => app.doorbell.ring(job).await,
             None => Ok(()),
         }
     }

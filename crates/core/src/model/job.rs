@@ -153,6 +153,9 @@ pub struct Job {
     /// It has ended, and what follows from that (counting it, telling it) is not done yet.
     #[serde(default)]
     pub untold: bool,
+    /// It goes on, or begins, only on a host that gives it all the time it takes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub long: bool,
 }
 
 impl Job {
@@ -189,6 +192,7 @@ impl Job {
             progress: Progress::default(),
             error: None,
             untold: false,
+            long: false,
         }
     }
 

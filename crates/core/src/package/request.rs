@@ -102,7 +102,7 @@ pub async fn request(app: &App, request: &Request, id: JobId) -> Result<Job> {
         return jobs::get(app, id).await;
     }
     // It is queued, whoever hears of it; a tick rings again.
-    if let Err(e) = app.doorbell.ring(id).await {
+    if let Err(e) = app.doorbell.ring(&job).await {
         app.events.publish(Event::TickFailed(e.within("wake a worker"))).await?;
     }
     Ok(job)

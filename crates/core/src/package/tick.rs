@@ -119,7 +119,7 @@ async fn start(app: &App, slot: Timestamp) -> Result<()> {
         return Ok(());
     }
     match job.status {
-        Status::Queued => app.doorbell.ring(id).await,
+        Status::Queued => app.doorbell.ring(&job).await,
         _ => aftermath::see_to(app, &job).await,
     }
 }

@@ -134,7 +134,7 @@ async fn queue(app: &App, id: JobId, database: &Database, restoration: Restorati
         return jobs::get(app, id).await;
     }
     // The restore is queued, whoever hears of it; a tick rings again.
-    if let Err(e) = app.doorbell.ring(id).await {
+    if let Err(e) = app.doorbell.ring(&job).await {
         app.events.publish(Event::TickFailed(e.within("wake a worker"))).await?;
     }
     Ok(job)

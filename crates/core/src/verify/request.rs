@@ -59,7 +59,7 @@ async fn queue(app: &App, id: JobId, backup: &Job, scheduled: bool) -> Result<Jo
         return jobs::get(app, id).await;
     }
     // It is queued, whoever hears of it; a tick rings again.
-    if let Err(e) = app.doorbell.ring(id).await {
+    if let Err(e) = app.doorbell.ring(&job).await {
         app.events.publish(Event::TickFailed(e.within("wake a worker"))).await?;
     }
     Ok(job)

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use respaldo_core::Result;
-use respaldo_core::model::JobId;
+use respaldo_core::model::Job;
 use respaldo_core::ports::{Clock, Doorbell, Event, Events, Ids, SecretString, Secrets};
 use ulid::Ulid;
 
@@ -92,7 +92,7 @@ pub struct SilentDoorbell;
 
 #[async_trait]
 impl Doorbell for SilentDoorbell {
-    async fn ring(&self, _job: JobId) -> Result<()> {
+    async fn ring(&self, _job: &Job) -> Result<()> {
         Ok(())
     }
 }

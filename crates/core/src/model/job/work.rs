@@ -1,7 +1,7 @@
 //! What a job works on, and what it makes.
 
 use super::{Job, Owner};
-use crate::model::{Artifact, Backup, DatabaseId, Package, Restoration, TestRestore, Work};
+use crate::model::{Artifact, Backup, DatabaseId, Package, Restoration, RestoreMode, TestRestore, Work};
 use crate::{Error, Result};
 
 impl Job {
@@ -95,6 +95,17 @@ impl Job {
             Work::Package(package) => package.name.as_deref(),
             Work::Restore(_) | Work::Verify(_) => None,
         }
+    }
+
+    /// Whether only a host without a deadline may work on it: one that was handed over, a test restore, and a
+    /// restore that would leave its target half loaded if it were cut off.
+    pub fn needs_long_runner(&self) -> bool {
+        self.long
+            || match &self.work {
+                Work::Verify(_) => true,
+                Work::Restore(restoration) => restoration.options.mode == RestoreMode::InPlace,
+                Work::Dump(_) | Work::Package(_) => false,
+            }
     }
 
     /// The due time of a schedule that it stands for.

@@ -1,0 +1,5 @@
+//! `respaldo-dump` as Lambda starts it.
+
+fn main() -> std::process::ExitCode {
+    respaldo_lambda_host::run(respaldo_dump::function())
+}
