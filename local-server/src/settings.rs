@@ -12,6 +12,7 @@ use respaldo_adapters::url::Url;
 use respaldo_adapters::{environment, identity};
 use respaldo_api::access::{Guard, Hosts, Keys};
 use respaldo_core::config::Config;
+use respaldo_core::limits::HostLimits;
 use respaldo_core::ports::{ExposeSecret, SecretString};
 use respaldo_core::retention::Cron;
 use respaldo_core::schedule::Schedule;
@@ -225,6 +226,8 @@ fn limits(config: &Config, catalog: &Path) -> Result<Limits> {
         run_as: server.run_as.clone(),
         uploads: config.uploads,
         package: package(config)?,
+        host: HostLimits::default(),
+        object_lock: config.object_lock,
         defaults: config.global.settings.clone(),
     })
 }
