@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::Config;
-use crate::limits::{ATTEMPTS, Limits};
+use crate::limits::{ATTEMPTS, HostLimits, Limits};
 use crate::retention::Cron;
 use crate::schedule::Schedule;
 use crate::{Result, package, verify};
@@ -37,6 +37,8 @@ impl Config {
             run_as: server.run_as.clone(),
             uploads: self.uploads,
             package: self.package_policy()?,
+            host: HostLimits::default(),
+            object_lock: self.object_lock,
             defaults: self.global.settings.clone(),
         })
     }
