@@ -2,6 +2,7 @@
 //!
 //! - [`environment`]: the one place that reads environment variables, and the secrets port over them;
 //! - [`time`]: the system's clock and random numbers;
+//! - [`catalog`]: reads the URLs of catalogs;
 //! - [`doorbell`]: wakes the worker of this process;
 //! - [`events`]: tells what happened to the log;
 //! - [`settings`]: what every host reads from its surroundings;
@@ -10,6 +11,7 @@
 //! - [`master_key`]: finds the instance's key, or makes it;
 //! - [`terminal`]: asks a person for a secret.
 
+pub mod catalog;
 pub mod doorbell;
 pub mod environment;
 pub mod events;
