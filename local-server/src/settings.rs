@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
+use respaldo_adapters::pushgateway::Gateway;
 use respaldo_adapters::storage::STORES;
 use respaldo_adapters::url::Url;
 use respaldo_adapters::{environment, identity};
@@ -65,6 +66,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The file's content, with the environment's defaults.
     pub config: Config,
+    /// Where the metrics are pushed to, besides being there to be scraped.
+    pub pushgateway: Option<Gateway>,
     /// Databases of the file to back up at once, by the id of their entry.
     pub backup_now: Vec<String>,
 }
@@ -98,6 +101,7 @@ impl Settings {
             path: environment::raw("PATH").map(|path| split_paths(&path).collect()).unwrap_or_default(),
             limits,
             config,
+            pushgateway: Gateway::from_environment()?,
             backup_now: overrides.backup_now.clone(),
         })
     }

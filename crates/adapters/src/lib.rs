@@ -7,6 +7,7 @@
 //! - [`storage`]: opens storage by its URL;
 //! - [`identity`]: reads the keys that open encrypted artifacts;
 //! - [`master_key`]: finds the instance's key, or makes it;
+//! - [`pushgateway`]: pushes the metrics where nobody can scrape them;
 //! - [`terminal`]: asks a person for a secret.
 
 pub mod doorbell;
@@ -15,6 +16,7 @@ pub mod events;
 pub mod identity;
 pub mod master_key;
 mod private_file;
+pub mod pushgateway;
 pub mod storage;
 pub mod terminal;
 pub mod time;
