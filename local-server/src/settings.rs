@@ -63,6 +63,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The file's content, with the environment's defaults.
     pub config: Config,
+    /// Where the metrics are pushed to, besides being there to be scraped.
+    pub pushgateway: Option<Gateway>,
     /// Databases of the file to back up at once, by the id of their entry.
     pub backup_now: Vec<String>,
 }
@@ -96,6 +98,7 @@ impl Settings {
             path: settings::path(),
             limits,
             config,
+            pushgateway: Gateway::from_environment()?,
             backup_now: overrides.backup_now.clone(),
         })
     }
