@@ -1,5 +1,9 @@
 //! Amazon's services behind the ports.
 //!
-//! A tour: [`sdk`] is the one configuration that every client is made from.
+//! A tour: [`sdk`] is the one configuration that every client is made from; [`sqs`] is the doorbell, and the
+//! queue that workers hear; [`ecs`] starts workers that have no deadline.
 
+mod answer;
+pub mod ecs;
 pub mod sdk;
+pub mod sqs;
