@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use respaldo_adapters::catalog::CatalogUrl;
+use respaldo_adapters::pushgateway::Gateway;
 use respaldo_adapters::storage::STORES;
 use respaldo_adapters::{environment, settings};
 use respaldo_api::access::{Guard, Hosts, Keys};
