@@ -226,6 +226,7 @@ fn limits(config: &Config, catalog: &Path) -> Result<Limits> {
         run_as: server.run_as.clone(),
         uploads: config.uploads,
         package: package(config)?,
+        incoming_turn: package::Hourly::default(),
         host: HostLimits::default(),
         object_lock: config.object_lock,
         defaults: config.global.settings.clone(),
