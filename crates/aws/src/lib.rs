@@ -1,5 +1,7 @@
 //! Amazon's services behind the ports.
 //!
-//! A tour: [`sdk`] is the one configuration that every client is made from.
+//! A tour: [`sdk`] is the one configuration that every client is made from. [`object_lock`] is what S3 does with
+//! versions and locks.
 
+pub mod object_lock;
 pub mod sdk;

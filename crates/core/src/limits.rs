@@ -10,6 +10,9 @@ use crate::package;
 use crate::retention::Cron;
 use crate::verify;
 
+/// How often a job is tried while its failures are retryable.
+pub const ATTEMPTS: u32 = 3;
+
 /// What a job may use, and how long it may take.
 #[derive(Debug, Clone)]
 pub struct Limits {

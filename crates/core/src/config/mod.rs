@@ -8,6 +8,7 @@
 mod apply;
 mod entries;
 mod fields;
+mod limits;
 mod place;
 mod sections;
 mod servers;
