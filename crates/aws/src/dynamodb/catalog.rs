@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use respaldo_core::model::{Database, DatabaseId, Job, JobId};
-use respaldo_core::ports::{Catalog, Cursor, JobFilter, LogEntry, NewDatabase, Totals};
+use respaldo_core::ports::{Catalog, Claim, Cursor, Document, JobFilter, LogEntry, NewDatabase, Totals};
 use respaldo_core::{Error, Result};
 
 use super::Dynamo;
@@ -115,6 +115,18 @@ impl Catalog for Dynamo {
     }
 
     async fn live_leases(&self, _prefix: &str, _now: Timestamp) -> Result<Vec<String>> {
+        Err(later())
+    }
+
+    async fn claims(&self, _after: Option<&str>, _limit: usize) -> Result<Vec<Claim>> {
+        Err(later())
+    }
+
+    async fn document(&self, _name: &str) -> Result<Option<Document>> {
+        Err(later())
+    }
+
+    async fn put_document(&self, _name: &str, _text: &str, _revision: u64) -> Result<u64> {
         Err(later())
     }
 }
