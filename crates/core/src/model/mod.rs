@@ -9,6 +9,7 @@ mod database;
 mod history;
 mod id;
 mod job;
+mod lock;
 mod manifest;
 mod name;
 mod outline;
@@ -24,6 +25,7 @@ pub use database::{Credentials, Database, DumpFormat, EngineKind, Runner, Settin
 pub use history::{DURATION_BOUNDS, Durations, History, LastRun, LastSuccess, LastVerdict};
 pub use id::{DatabaseId, DatabaseUid, JobId};
 pub use job::{Attempts, Job, Lease, Owner, Progress, Status};
+pub use lock::{Lock, LockMode, ObjectLock};
 pub use manifest::{Content, LONGEST_MANIFEST, Manifest, ManifestContent};
 pub use name::{artifact_extension, artifact_name, artifact_stem, package_name, safe_component};
 pub use outline::Outline;
