@@ -146,7 +146,12 @@ impl Locks for S3Locks {
 fn is_absence<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     matches!(
         code(error),
-        Some("NoSuchKey" | "NoSuchVersion" | "NoSuchObjectLockConfiguration" | "ObjectLockConfigurationNotFoundError")
+        Some(
+            "NoSuchKey"
+                | "NoSuchVersion"
+                | "NoSuchObjectLockConfiguration"
+                | "ObjectLockConfigurationNotFoundError"
+        )
     ) || code(error) == Some("InvalidRequest") && lacks_locks(error)
 }
 
@@ -176,8 +181,9 @@ fn explain<E: ProvideErrorMetadata>(operation: &str, error: &SdkError<E, HttpRes
             Error::new(ErrorKind::Unavailable, operation, "the store's answer cannot be read")
         }
         // No connection, or no credentials just now: a role's come from a service that may be away.
-        _ => Error::new(ErrorKind::Unavailable, operation, "the store cannot be asked")
-            .with_mend("check the endpoint, and that there are credentials: AWS_ACCESS_KEY_ID, a profile or a role"),
+        _ => Error::new(ErrorKind::Unavailable, operation, "the store cannot be asked").with_mend(
+            "check the endpoint, and that there are credentials: AWS_ACCESS_KEY_ID, a profile or a role",
+        ),
     }
 }
 
@@ -193,11 +199,14 @@ fn refusal(operation: &str, status: u16, code: &str, lacks_locks: bool) -> Error
         "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" => {
             error(ErrorKind::Storage).with_retryable(true).with_mend("renew the store's credentials")
         }
-        "AccessDenied" if operation == REMOVE => error(ErrorKind::Denied)
-            .with_mend("it is locked, or s3:DeleteObjectVersion is not allowed"),
+        "AccessDenied" if operation == REMOVE => {
+            error(ErrorKind::Denied).with_mend("it is locked, or s3:DeleteObjectVersion is not allowed")
+        }
         "AccessDenied" => error(ErrorKind::Denied).with_mend(MEND_RIGHTS),
         "RequestTimeTooSkewed" => error(ErrorKind::Storage).with_mend("set this machine's clock"),
-        "SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout" => error(ErrorKind::Unavailable),
+        "SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout" => {
+            error(ErrorKind::Unavailable)
+        }
         _ if status >= 500 || status == 429 => error(ErrorKind::Unavailable),
         "NotImplemented" | "MethodNotAllowed" => without_locks(operation),
         _ => error(ErrorKind::Storage).with_mend(MEND_RIGHTS),
@@ -215,7 +224,10 @@ mod tests {
             assert!(error.is_retryable() && error.kind() == ErrorKind::Unavailable, "{error}");
         }
         let expired = refusal(LOCK, 400, "ExpiredToken", false);
-        assert!(expired.is_retryable() && expired.mend().is_some_and(|mend| mend.contains("renew")), "{expired}");
+        assert!(
+            expired.is_retryable() && expired.mend().is_some_and(|mend| mend.contains("renew")),
+            "{expired}"
+        );
         for (status, code, kind) in [
             (404, "NoSuchBucket", ErrorKind::Config),
             (404, "ObjectLockConfigurationNotFoundError", ErrorKind::Config),
