@@ -5,6 +5,7 @@ use std::io::ErrorKind as Io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use respaldo_adapters::pushgateway::Gateway;
 use respaldo_adapters::storage::STORES;
 use respaldo_adapters::url::Url;
 use respaldo_adapters::{environment, settings};
@@ -57,6 +58,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The file's content, with the environment's defaults.
     pub config: Config,
+    /// Where the metrics are pushed to, besides being there to be scraped.
+    pub pushgateway: Option<Gateway>,
     /// Databases of the file to back up at once, by the id of their entry.
     pub backup_now: Vec<String>,
 }
@@ -91,6 +94,7 @@ impl Settings {
             path: settings::path(),
             limits,
             config,
+            pushgateway: Gateway::from_environment()?,
             backup_now: overrides.backup_now.clone(),
         })
     }

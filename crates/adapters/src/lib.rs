@@ -8,6 +8,7 @@
 //! - [`storage`]: opens storage by its URL;
 //! - [`identity`]: reads the keys that open encrypted artifacts;
 //! - [`master_key`]: finds the instance's key, or makes it;
+//! - [`pushgateway`]: pushes the metrics where nobody can scrape them;
 //! - [`terminal`]: asks a person for a secret.
 
 pub mod doorbell;
@@ -16,6 +17,7 @@ pub mod events;
 pub mod identity;
 pub mod master_key;
 mod private_file;
+pub mod pushgateway;
 pub mod settings;
 pub mod storage;
 pub mod terminal;

@@ -12,6 +12,7 @@ mod limits;
 mod place;
 mod sections;
 mod servers;
+pub mod stored;
 pub(crate) mod suggest;
 pub mod sync;
 mod yaml;
