@@ -10,6 +10,9 @@ use crate::package;
 use crate::retention::Cron;
 use crate::verify;
 
+/// How often a job is tried while its failures are retryable.
+pub const ATTEMPTS: u32 = 3;
+
 /// What a job may use, and how long it may take.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -48,6 +51,8 @@ pub struct Limits {
     pub uploads: Uploads,
     /// How packages are made.
     pub package: package::Policy,
+    /// When files are looked for that were sent to storage and that nobody completed.
+    pub incoming_turn: package::Hourly,
     /// What this host can answer over HTTP.
     pub host: HostLimits,
     /// How good backups are locked in a store that has such locks; none: not at all.

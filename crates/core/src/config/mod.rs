@@ -8,9 +8,11 @@
 mod apply;
 mod entries;
 mod fields;
+mod limits;
 mod place;
 mod sections;
 mod servers;
+pub mod stored;
 pub(crate) mod suggest;
 pub mod sync;
 mod yaml;
