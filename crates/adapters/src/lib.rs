@@ -2,6 +2,7 @@
 //!
 //! - [`environment`]: the one place that reads environment variables, and the secrets port over them;
 //! - [`time`]: the system's clock and random numbers;
+//! - [`catalog`]: reads the URLs of catalogs;
 //! - [`doorbell`]: wakes the worker of this process;
 //! - [`events`]: tells what happened to the log;
 //! - [`settings`]: what every host reads from its surroundings;
@@ -11,6 +12,7 @@
 //! - [`pushgateway`]: pushes the metrics where nobody can scrape them;
 //! - [`terminal`]: asks a person for a secret.
 
+pub mod catalog;
 pub mod doorbell;
 pub mod environment;
 pub mod events;

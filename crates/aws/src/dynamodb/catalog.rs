@@ -96,6 +96,18 @@ impl Catalog for Dynamo {
         Err(later())
     }
 
+    async fn claims(&self, _after: Option<&str>, _limit: usize) -> Result<Vec<Claim>> {
+        Err(later())
+    }
+
+    async fn document(&self, _name: &str) -> Result<Option<Document>> {
+        Err(later())
+    }
+
+    async fn put_document(&self, _name: &str, _text: &str, _revision: u64) -> Result<u64> {
+        Err(later())
+    }
+
     async fn acquire_lease(
         &self,
         _name: &str,
