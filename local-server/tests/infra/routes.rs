@@ -6,7 +6,7 @@ use respaldo_api::access::TABLE;
 use respaldo_api::system;
 use serde_json::{Value, json};
 
-use crate::template::{FUNCTIONS, Template};
+use crate::template::{FUNCTIONS, Template, shown};
 
 /// What the template's API calls its catch-all, which answers what no route knows.
 const REST: &str = "/$default";
@@ -58,6 +58,22 @@ fn reached(path: &str, methods: &Value) -> String {
     function.split_once(".Arn}").unwrap().0.to_owned()
 }
 
+/// Which paths the API may hand to which function, each as a pattern that begins with any method.
+fn permitted(template: &Template) -> Vec<(String, String)> {
+    let gateway = template.of("Lambda::Permission").into_iter().map(|(_, one)| one);
+    let gateway = gateway.filter(|one| one["Principal"] == "apigateway.amazonaws.com");
+    let pattern = |one: &Value| {
+        one["SourceArn"]["Fn::Sub"][0].as_str().unwrap().split_once("${__Stage__}/").unwrap().1.to_owned()
+    };
+    gateway.map(|one| (shown(&one["FunctionName"]), pattern(one))).collect()
+}
+
+/// The path with whatever stands in its variables.
+fn pattern(path: &str) -> String {
+    let parts = path.split('/').map(|part| if part.starts_with('{') { "*" } else { part });
+    format!("*{}", parts.collect::<Vec<_>>().join("/"))
+}
+
 /// What is wrong with the routes.
 fn faults(template: &Template) -> Vec<String> {
     let (served, mapped) = (served(), mapped(template));
@@ -93,7 +109,15 @@ fn a_route_that_is_missing_strange_or_reaches_another_function_is_found() {
     let other = format!("{PATHS}/~1backups~1{{id}}~1restore");
     let elsewhere = ours.0.pointer(&format!("{PATHS}/~1backups")).unwrap().clone();
     let crossed = ours.clone().with(&other, elsewhere.clone());
-    assert_eq!(faults(&crossed), [r#"/backups/{id}/restore reaches Some("Dump"), and Restore serves it"#]);
+    assert_eq!(
+        faults(&crossed),
+        [
+            r#"/backups/{id}/restore reaches Some("Dump"), and Restore serves it"#,
+            "the API may not hand /backups/{id}/restore to Dump",
+        ]
+    );
+    let closed = ours.clone().without("/Resources", "DumpStatsPermission");
+    assert_eq!(faults(&closed), ["the API may not hand /backups/stats to Dump"]);
     let mut strange = ours;
     strange.0.pointer_mut(PATHS).unwrap()["/events"] = elsewhere;
     assert_eq!(faults(&strange), ["/events is no route"]);
