@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use respaldo_adapters::time::{SystemClock, SystemIds};
 use respaldo_adapters::{environment, master_key, storage};
+use respaldo_core::limits::ATTEMPTS;
 use respaldo_core::ports::{Catalog, Clock as _};
 use respaldo_core::rescue::Rescue;
 use respaldo_core::rescue::rebuild::{Rebuild, Summary, Told};
 use respaldo_core::{Error, ErrorKind, Result};
 use respaldo_sqlite::SqliteCatalog;
 
-use crate::settings::{ATTEMPTS, catalog_file};
+use crate::settings::catalog_file;
 
 const OPERATION: &str = "rebuild a catalog";
 

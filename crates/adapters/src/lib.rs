@@ -4,6 +4,7 @@
 //! - [`time`]: the system's clock and random numbers;
 //! - [`doorbell`]: wakes the worker of this process;
 //! - [`events`]: tells what happened to the log;
+//! - [`settings`]: what every host reads from its surroundings;
 //! - [`storage`]: opens storage by its URL;
 //! - [`identity`]: reads the keys that open encrypted artifacts;
 //! - [`master_key`]: finds the instance's key, or makes it;
@@ -17,6 +18,7 @@ pub mod identity;
 pub mod master_key;
 mod private_file;
 pub mod pushgateway;
+pub mod settings;
 pub mod storage;
 pub mod terminal;
 pub mod time;

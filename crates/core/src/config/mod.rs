@@ -8,9 +8,11 @@
 mod apply;
 mod entries;
 mod fields;
+mod limits;
 mod place;
 mod sections;
 mod servers;
+pub mod stored;
 pub(crate) mod suggest;
 pub mod sync;
 mod yaml;
@@ -23,7 +25,7 @@ pub(crate) use self::apply::claim_of_entry;
 pub use self::apply::{Applied, apply};
 
 use crate::limits::Uploads;
-use crate::model::{Credentials, PackageFormat};
+use crate::model::{Credentials, ObjectLock, PackageFormat};
 use crate::verify::TestServer;
 use crate::{Error, ErrorKind, Result};
 
@@ -66,6 +68,8 @@ pub struct Config {
     /// When retention runs over all databases, as a crontab in `global.timezone`; none: it has no schedule
     /// of its own.
     pub retention_schedule: Option<String>,
+    /// How good backups are locked in a store that has such locks; none: not at all.
+    pub object_lock: Option<ObjectLock>,
     /// When backups are test-restored.
     pub verify: Verify,
     /// The databases, in the file's order, each with what it inherits.

@@ -9,7 +9,7 @@ use super::{
     DEFAULT_VERIFY_SCHEDULE, Global, PackageConf, Restore, Server, Stores, Verify, entries, fields, servers,
 };
 use crate::limits::{GIGABYTE, Uploads};
-use crate::model::PackageFormat;
+use crate::model::{ObjectLock, PackageFormat};
 use crate::retention::RECORD_DAYS;
 use crate::{Error, Result};
 
@@ -57,7 +57,8 @@ const RESTORE: Known = Known { fields: &["allow_superuser", "safety_days"], late
 const VERIFY: Known = Known { fields: &["policy", "schedule", "timezone", "servers"], later: &[] };
 const UPLOADS: Known = Known { fields: &["max_gb", "max_upload_gb"], later: &[] };
 
-const RETENTION: Known = Known { fields: &["schedule"], later: &[] };
+const RETENTION: Known = Known { fields: &["schedule", "object_lock"], later: &[] };
+const OBJECT_LOCK: Known = Known { fields: &["mode", "days"], later: &[] };
 
 /// The whole file.
 pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
@@ -69,11 +70,13 @@ pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
     }
     let identity_file = root.get("encryption").map(fields::identity_file).transpose()?.flatten();
     let global = global(root.get("global"), inherited)?;
+    let (retention_schedule, object_lock) = retention(root.get("retention"))?;
     let catalogs = |place: &Place<'_>, scheme: &str| (scheme == "dynamodb").then(|| place.later());
     let left_out = |place: &Place<'_>, scheme: &str| Some(place.error(stores.why_left_out(scheme)?));
     Ok(Config {
         package: root.some("package-conf").map(package).transpose()?,
-        retention_schedule: retention(root.get("retention"))?,
+        retention_schedule,
+        object_lock,
         verify,
         databases: match root.get("databases") {
             Some(list) => entries::read(list, &global.settings)?,
@@ -117,14 +120,25 @@ fn package(place: &Place<'_>) -> Result<PackageConf> {
     })
 }
 
-/// Without the section, or the field, it runs by default; an empty field turns it off.
-fn retention(place: Option<&Place<'_>>) -> Result<Option<String>> {
+/// Its schedule and its locks. Without the section, or the field, it runs by default; an empty field turns it off.
+fn retention(place: Option<&Place<'_>>) -> Result<(Option<String>, Option<ObjectLock>)> {
     let section = place.map(|place| place.section(&RETENTION)).transpose()?;
-    match section.as_ref().and_then(|section| section.get("schedule")) {
-        None => Ok(Some(DEFAULT_RETENTION_SCHEDULE.to_owned())),
-        Some(off) if off.is_null() => Ok(None),
-        Some(schedule) => fields::schedule(schedule).map(Some),
-    }
+    let section = section.as_ref();
+    let schedule = match section.and_then(|section| section.get("schedule")) {
+        None => Some(DEFAULT_RETENTION_SCHEDULE.to_owned()),
+        Some(off) if off.is_null() => None,
+        Some(schedule) => Some(fields::schedule(schedule)?),
+    };
+    let lock = section.and_then(|section| section.some("object_lock"));
+    Ok((schedule, lock.map(object_lock).transpose()?))
+}
+
+fn object_lock(place: &Place<'_>) -> Result<ObjectLock> {
+    let section = place.section(&OBJECT_LOCK)?;
+    let missing = |what: &str| place.error(format!("names no {what}; it takes both mode and days"));
+    let mode = section.some("mode").ok_or_else(|| missing("mode"))?.choice(&["governance", "compliance"])?;
+    let days = section.some("days").ok_or_else(|| missing("days"))?.number(1, fields::MAX_DAYS)?;
+    Ok(ObjectLock { mode: mode.parse()?, days })
 }
 
 fn restore(place: Option<&Place<'_>>) -> Result<Restore> {
