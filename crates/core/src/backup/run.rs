@@ -19,9 +19,8 @@ use super::tombstone;
 use crate::app::App;
 use crate::databases;
 use crate::engine::{JobLog, Meter, Source};
-use crate::jobs::keeper::{Keeper, Stop, flush};
-use crate::jobs::place::Place;
-use crate::jobs::{self, Held, Ran, Worker, aftermath};
+use crate::jobs::keeper::{Stop, flush};
+use crate::jobs::{self, Held, Post, Ran, Worker, aftermath};
 use crate::model::{BackupKind, Job, JobId, Status, WorkKind};
 use crate::storage::Upload;
 use crate::{Error, ErrorKind, Result};
@@ -39,8 +38,8 @@ pub async fn run(app: &App, id: JobId, worker: &Worker) -> Result<Ran> {
 }
 
 /// The same in a place that is held already: a safety backup uses its restore's.
-pub(crate) async fn run_in_place(app: &App, id: JobId, worker: &Worker, place: &Place) -> Result<Ran> {
-    jobs::in_place(app, id, worker, place, |held, job| Box::pin(work(held, job))).await
+pub(crate) async fn run_in_place(post: &Post<'_>, id: JobId) -> Result<Ran> {
+    jobs::in_place(post, id, |held, job| Box::pin(work(held, job))).await
 }
 
 async fn work(held: Held<'_>, job: Job) -> Result<Ran> {
@@ -67,24 +66,20 @@ async fn unless_taken(app: &App, job: &Job, ran: Result<Ran>) -> Result<Ran> {
 
 /// A job under our lease.
 struct Running<'a> {
+    held: Held<'a>,
     app: &'a App,
-    worker: &'a Worker,
-    place: &'a Place,
-    id: JobId,
-    fence: u64,
 }
 
 impl<'a> Running<'a> {
     fn of(held: Held<'a>) -> Self {
-        let Held { app, worker, place, id, fence } = held;
-        Self { app, worker, place, id, fence }
+        Self { held, app: held.app }
     }
 
     async fn work(&self, job: &Job) -> Result<Ran> {
         if job.cancel_requested {
             return self.end(Job::cancelled).await;
         }
-        match adopt::adopt_or_clean(self.app, job, self.fence).await {
+        match adopt::adopt_or_clean(self.app, job, self.held.fence).await {
             Ok(Some(finished)) => return self.commit(finished).await,
             Ok(None) => {}
             Err(e) if e.kind() == ErrorKind::Fenced => return Err(e),
@@ -110,7 +105,7 @@ impl<'a> Running<'a> {
 
     async fn take_in(&self, job: &Job, supply: Box<dyn Supply>, log: JobLog) -> Result<Ran> {
         let started = job.started_at.unwrap_or(job.created_at);
-        match naming::named(self.app, job.clone(), self.fence, started).await {
+        match naming::named(self.app, job.clone(), self.held.fence, started).await {
             Ok((job, name)) => self.attempt(Prepared { job, name, supply, log, _staging: None }).await,
             Err(e) if e.kind() == ErrorKind::Fenced => Err(e),
             Err(e) => self.failed_clean(job.attempts.current, e).await,
@@ -123,7 +118,7 @@ impl<'a> Running<'a> {
         let login = databases::login(app, &database).await?;
         let log = JobLog::new(&app.clock, job.attempts.current, login.redactor());
         let started = job.started_at.unwrap_or(job.created_at);
-        let (job, name) = naming::named(app, job.clone(), self.fence, started).await?;
+        let (job, name) = naming::named(app, job.clone(), self.held.fence, started).await?;
         let staging = Staging::make(app, job.id, job.attempts.current)?;
         let mut settings = database.settings;
         settings.format = job.backup()?.format;
@@ -141,7 +136,12 @@ impl<'a> Running<'a> {
 
     async fn attempt(&self, prepared: Prepared) -> Result<Ran> {
         let Prepared { job, name, mut supply, log, _staging } = prepared;
-        log.info(format!("attempt {} of {} by {}", job.attempts.current, self.id, self.worker.owner));
+        log.info(format!(
+            "attempt {} of {} by {}",
+            job.attempts.current,
+            self.held.id,
+            self.held.worker.owner()
+        ));
         let meter = Arc::new(Meter::default());
         let attempt = Attempt {
             app: self.app,
@@ -150,16 +150,7 @@ impl<'a> Running<'a> {
             meter: Arc::clone(&meter),
             published: AtomicBool::new(false),
         };
-        let keeper = Keeper {
-            app: self.app,
-            id: self.id,
-            fence: self.fence,
-            place: self.place,
-            worker: self.worker,
-            meter,
-            log: log.clone(),
-            deaf: false,
-        };
+        let keeper = self.held.keeper(&meter, &log);
         let mut upload = attempt.upload()?;
         let outcome = tokio::select! {
             done = attempt.run(supply.as_mut(), &mut upload) => done.map_err(Stop::Failed),
@@ -178,7 +169,7 @@ impl<'a> Running<'a> {
                 self.stopped(&job, stop, clean, &log).await
             }
         };
-        match flush(self.app, self.id, &log).await {
+        match flush(self.app, self.held.id, &log).await {
             // The record is gone, and its log with it.
             Err(e) if e.kind() == ErrorKind::NotFound => ran,
             flushed => ran.and_then(|ran| flushed.map(|()| ran)),
@@ -188,13 +179,16 @@ impl<'a> Running<'a> {
     /// Removes what an attempt without a manifest put into storage; false when the sweep must try
     /// again.
     async fn clean_up(&self, job: &Job, upload: &mut Upload, log: &JobLog) -> bool {
-        let aborted = upload.abort().await;
-        let removed = sweep::remove_attempt(self.app, job, job.attempts.current).await;
-        if let Err(e) = aborted.and(removed) {
-            log.warn(format!("what was stored could not be removed yet: {e}"));
-            return false;
+        let removing = async {
+            let aborted = upload.abort().await;
+            aborted.and(sweep::remove_attempt(self.app, job, job.attempts.current).await)
+        };
+        match self.held.worker.in_time(removing).await {
+            Some(Ok(())) => return true,
+            Some(Err(e)) => log.warn(format!("what was stored could not be removed yet: {e}")),
+            None => log.warn("what was stored could not be removed in time"),
         }
-        true
+        false
     }
 
     async fn stopped(&self, job: &Job, stop: Stop, clean: bool, log: &JobLog) -> Result<Ran> {
@@ -227,6 +221,15 @@ impl<'a> Running<'a> {
                 })
                 .await
             }
+            Stop::OutOfTime => {
+                self.held
+                    .hand_over(log, |job| {
+                        if clean {
+                            job.swept(attempt);
+                        }
+                    })
+                    .await
+            }
             // Somebody else has the job; the record is theirs.
             Stop::Lost(e) => Err(Error::new(ErrorKind::Fenced, "dump", e.to_string())),
         }
@@ -258,7 +261,7 @@ impl<'a> Running<'a> {
             return committed;
         }
         // The write may have arrived although its answer did not.
-        match self.app.catalog.job(self.id).await? {
+        match self.app.catalog.job(self.held.id).await? {
             Some(job) if is_committed(&job, attempt) => Ok(Ran::Ended),
             _ => committed,
         }
@@ -270,7 +273,7 @@ impl<'a> Running<'a> {
         mut change: impl FnMut(&mut Job, u64, jiff::Timestamp) -> Result<()> + Send,
     ) -> Result<Ran> {
         let now = self.app.now();
-        let job = jobs::update(self.app, self.id, |job| change(job, self.fence, now)).await?;
+        let job = jobs::update(self.app, self.held.id, |job| change(job, self.held.fence, now)).await?;
         if !job.status.is_terminal() {
             return Ok(Ran::Queued);
         }

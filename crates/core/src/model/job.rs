@@ -418,6 +418,30 @@ impl Job {
         Ok(())
     }
 
+    /// Gives the lease back, without having failed, to a worker on a host that has no deadline.
+    pub fn hand_over(&mut self, fence: u64, now: Timestamp) -> Result<()> {
+        self.put_back(fence, now)?;
+        self.long = true;
+        Ok(())
+    }
+
+    /// Leaves a job that nobody works on to a host that has no deadline. Whoever worked on it before, and died
+    /// without a word, has failed.
+    pub fn leave_to_long_runner(&mut self, now: Timestamp) -> Result<()> {
+        if !self.may_be_leased(now) {
+            let message = format!("job {} is {}", self.id, self.status.as_str());
+            return Err(Error::conflict("hand a job over", message));
+        }
+        if self.status == Status::Running {
+            self.attempts.failures += 1;
+            self.attempts.not_before = Some(now);
+            self.lease = None;
+            self.status = Status::Queued;
+        }
+        self.long = true;
+        Ok(())
+    }
+
     /// Turns a job that was never stored into the record of a slot that gave no backup.
     pub fn skip(&mut self, reason: &str, now: Timestamp) {
         let what = if self.package().is_ok() { "package" } else { "backup" };

@@ -175,7 +175,8 @@ impl Receiving<'_> {
         for warning in &warnings {
             log.warn(warning);
         }
-        let held = Held { app: self.app, worker: &worker, place: self.place, id: self.id, fence };
+        let runner = database.settings.runner;
+        let held = Held { app: self.app, worker: &worker, place: self.place, id: self.id, fence, runner };
         let ran = take_in(held, job, Box::new(supply), log).await?;
         let job = jobs::get(self.app, self.id).await?;
         match (job.status, ran) {
