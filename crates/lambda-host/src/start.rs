@@ -13,9 +13,10 @@ use respaldo_adapters::catalog::CatalogUrl;
 use respaldo_adapters::environment::{self, EnvSecrets};
 use respaldo_adapters::events::TracingEvents;
 use respaldo_adapters::pushgateway::Gateway;
+use respaldo_adapters::settings::path;
 use respaldo_adapters::time::{SystemClock, SystemIds};
 use respaldo_adapters::url::Url;
-use respaldo_adapters::{master_key, settings, storage};
+use respaldo_adapters::{master_key, storage};
 use respaldo_api::Function;
 use respaldo_api::access::{Guard, Keys};
 use respaldo_aws::Dynamo;
@@ -51,7 +52,7 @@ pub(crate) async fn host(function: Function, besides: fn() -> Router<App>) -> Re
     let staging = staging()?;
     let sdk = sdk::load(None, None).await;
     let catalog = catalog().await?;
-    let settings = Settings::read(catalog.as_ref(), &key, staging.clone()).await?;
+    let settings = Arc::new(Settings::read(catalog.as_ref(), &key, staging.clone()).await?);
     let queue = function.job.and_then(|(kind, _)| queue_of(&queues, kind)).map(|url| Queue::new(&sdk, url));
     let clock = Arc::new(SystemClock);
     let doorbell = SqsDoorbell::new(&sdk, queues);
@@ -70,7 +71,7 @@ pub(crate) async fn host(function: Function, besides: fn() -> Router<App>) -> Re
         doorbell: Arc::new(doorbell),
         events: Arc::new(TracingEvents),
         key: Arc::new(key),
-        toolbox: Arc::new(Toolbox::new(settings::path()).with_distribution_folders()),
+        toolbox: Arc::new(Toolbox::new(path()).with_distribution_folders()),
         identities: settings.identities.clone().into(),
         limits: Arc::new(settings.limits.clone()),
     };
