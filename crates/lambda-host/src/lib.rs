@@ -18,13 +18,14 @@ mod start;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use axum::Router;
 use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use respaldo_adapters::environment;
 use respaldo_api::Function;
-use respaldo_core::{Error, ErrorKind, Result};
+use respaldo_core::{App, Error, ErrorKind, Result};
 use serde_json::Value;
 
-use crate::host::{Host, Invocation};
+use crate::host::Invocation;
 
 /// Threads that wait for the network. Dumps are compressed by threads of their own.
 const THREADS: usize = 2;
@@ -36,13 +37,27 @@ const TOLD: [&str; 4] = [
     "AWS_LAMBDA_FUNCTION_VERSION",
 ];
 
+/// The text of `/openapi.json`, which tells of all functions' routes: one of them answers it for all.
+/// `cargo run --package respaldo-local-server --example openapi` writes it anew.
+pub const DOCUMENT: &str = include_str!("openapi.json");
+
 /// Runs a function under the Lambda runtime until Lambda ends the process. What keeps it from starting is told in
 /// one line of the log, and to Lambda.
 pub fn run(function: Function) -> ExitCode {
+    start(function, Router::new)
+}
+
+/// As [`run`], for the function that answers what belongs to none besides: the health checks, the metrics and the
+/// documentation.
+pub fn run_in_front(function: Function) -> ExitCode {
+    start(function, || respaldo_api::common(DOCUMENT))
+}
+
+fn start(function: Function, besides: fn() -> Router<App>) -> ExitCode {
     logging::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(serve(function)),
+        Ok(runtime) => runtime.block_on(serve(function, besides)),
         Err(error) => Err(Error::internal("start", error)),
     };
     match ended {
@@ -54,9 +69,9 @@ pub fn run(function: Function) -> ExitCode {
     }
 }
 
-async fn serve(function: Function) -> Result<()> {
+async fn serve(function: Function, besides: fn() -> Router<App>) -> Result<()> {
     check_surroundings()?;
-    let host = match start::host(function).await {
+    let host = match start::host(function, besides).await {
         Ok(host) => Arc::new(host),
         Err(error) => {
             init_error::post(&error).await;
