@@ -99,7 +99,8 @@ impl Url {
     }
 }
 
-fn decode(text: &str) -> Option<String> {
+/// Percent-encoded text as it is meant; none when that is no UTF-8.
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -16,13 +16,16 @@ use crate::types::JobView;
 /// The header that says which wish was granted.
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// Nobody waits longer, in seconds.
-pub const LONGEST_WAIT: u64 = 120;
 const FIRST_LOOK: Duration = Duration::from_millis(25);
 const RAREST_LOOK: Duration = Duration::from_secs(1);
 
-/// How long the caller would wait, if at all. What cannot be understood is no wish, as the RFC asks.
-pub fn wait(headers: &HeaderMap) -> Option<Duration> {
+/// How long the caller waits, if at all: as long as they would, and no longer than this host lets them.
+pub fn wait(app: &App, headers: &HeaderMap) -> Option<Duration> {
+    wish(headers).map(|wish| wish.min(app.limits.host.longest_wait))
+}
+
+/// How long the caller would wait. What cannot be understood is no wish, as the RFC asks.
+fn wish(headers: &HeaderMap) -> Option<Duration> {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let mut wishes = values.flat_map(|value| value.split(','));
     let seconds = wishes.find_map(|wish| {
@@ -30,7 +33,7 @@ pub fn wait(headers: &HeaderMap) -> Option<Duration> {
         let digits = value.trim().trim_matches('"');
         name.trim().eq_ignore_ascii_case("wait").then(|| digits.parse::<u64>().ok())?
     })?;
-    (seconds > 0).then(|| Duration::from_secs(seconds.min(LONGEST_WAIT)))
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 /// The `Preference-Applied` of an answer that was waited for.
@@ -46,7 +49,7 @@ pub fn applied(wait: Duration) -> HeaderValue {
 pub async fn job(app: &App, job: Job, headers: &HeaderMap) -> Result<Response, Problem> {
     let location = HeaderValue::try_from(format!("/jobs/{}", job.id));
     let location = location.map_err(|error| Error::internal("answer a job", error))?;
-    let Some(wait) = wait(headers) else {
+    let Some(wait) = wait(app, headers) else {
         return Ok((StatusCode::ACCEPTED, [(LOCATION, location)], Json(JobView::from(job))).into_response());
     };
     let job = until_ended(app, job.id, wait).await?;
@@ -74,23 +77,23 @@ pub async fn until_ended(app: &App, id: JobId, longest: Duration) -> Result<Job>
 mod tests {
     use super::*;
 
-    fn wish(text: &'static str) -> Option<u64> {
+    fn seconds(text: &'static str) -> Option<u64> {
         let mut headers = HeaderMap::new();
         headers.insert("prefer", HeaderValue::from_static(text));
-        wait(&headers).map(|wait| wait.as_secs())
+        wish(&headers).map(|wait| wait.as_secs())
     }
 
     #[test]
-    fn a_wait_is_read_among_other_wishes_and_capped() {
-        assert_eq!(wish("wait=10"), Some(10));
-        assert_eq!(wish("respond-async, Wait = \"7\"; strict"), Some(7));
-        assert_eq!(wish("wait=100000"), Some(120));
+    fn a_wait_is_read_among_other_wishes() {
+        assert_eq!(seconds("wait=10"), Some(10));
+        assert_eq!(seconds("respond-async, Wait = \"7\"; strict"), Some(7));
+        assert_eq!(seconds("wait=100000"), Some(100_000));
     }
 
     #[test]
     fn what_is_no_wait_is_no_wish() {
         for text in ["", "wait", "wait=", "wait=-1", "wait=soon", "wait=0", "return=minimal"] {
-            assert_eq!(wish(text), None, "{text}");
+            assert_eq!(seconds(text), None, "{text}");
         }
     }
 }

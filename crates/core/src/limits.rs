@@ -1,12 +1,17 @@
 //! What one installation allows its jobs.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::model::ObjectLock;
 use crate::package;
 use crate::retention::Cron;
 use crate::verify;
+
+/// How often a job is tried while its failures are retryable.
+pub const ATTEMPTS: u32 = 3;
 
 /// What a job may use, and how long it may take.
 #[derive(Debug, Clone)]
@@ -46,6 +51,12 @@ pub struct Limits {
     pub uploads: Uploads,
     /// How packages are made.
     pub package: package::Policy,
+    /// When files are looked for that were sent to storage and that nobody completed.
+    pub incoming_turn: package::Hourly,
+    /// What this host can answer over HTTP.
+    pub host: HostLimits,
+    /// How good backups are locked in a store that has such locks; none: not at all.
+    pub object_lock: Option<ObjectLock>,
     /// Policy fields of databases that do not set them (`global` in `config.yaml`).
     pub defaults: serde_json::Map<String, serde_json::Value>,
 }
@@ -63,6 +74,32 @@ impl Default for Uploads {
     /// 100 GB, packed or not.
     fn default() -> Self {
         Self { most_raw: 100 * GIGABYTE, most_sent: 100 * GIGABYTE }
+    }
+}
+
+/// What a host can answer over HTTP: all in which hosts differ to those who ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostLimits {
+    /// At most so many bytes of a download stand in one answer; for more the answer tells where storage gives
+    /// them out. None: there is no limit.
+    pub inline_download: Option<u64>,
+    /// Nobody who would wait (`Prefer: wait=N`) waits longer.
+    pub longest_wait: Duration,
+    /// The events of a job tell what is new and end; else they go on until the job has ended.
+    pub events_end: bool,
+    /// Files are sent to storage and not to this host, which takes no body of that length.
+    pub presigned_uploads: bool,
+}
+
+impl Default for HostLimits {
+    /// The local server's: whatever is asked for stands in the answer.
+    fn default() -> Self {
+        Self {
+            inline_download: None,
+            longest_wait: Duration::from_secs(120),
+            events_end: false,
+            presigned_uploads: false,
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use respaldo_core::Result;
 use respaldo_core::model::{Database, DatabaseId, Job, JobId, Outline};
-use respaldo_core::ports::{Catalog, Cursor, JobFilter, LogEntry, NewDatabase, Totals};
+use respaldo_core::ports::{Catalog, Claim, Cursor, Document, JobFilter, LogEntry, NewDatabase, Totals};
 
 use crate::pool::Pool;
-use crate::{claims, databases, jobs, leases, log, open};
+use crate::{claims, databases, documents, jobs, leases, log, open};
 
 /// A catalog in a SQLite file. Several processes of one machine may have the same file open.
 ///
@@ -166,6 +166,25 @@ impl Catalog for SqliteCatalog {
     async fn release_claim(&self, key: &str, value: &str) -> Result<()> {
         let (key, value) = (key.to_owned(), value.to_owned());
         self.pool.write("release a key", move |connection| claims::release(connection, &key, &value)).await
+    }
+
+    async fn claims(&self, after: Option<&str>, limit: usize) -> Result<Vec<Claim>> {
+        let after = after.map(str::to_owned);
+        self.pool
+            .read("list claims", move |connection| claims::list(connection, after.as_deref(), limit))
+            .await
+    }
+
+    async fn document(&self, name: &str) -> Result<Option<Document>> {
+        let name = name.to_owned();
+        self.pool.read("read a document", move |connection| documents::one(connection, &name)).await
+    }
+
+    async fn put_document(&self, name: &str, text: &str, revision: u64) -> Result<u64> {
+        let (name, text) = (name.to_owned(), text.to_owned());
+        self.pool
+            .write("write a document", move |connection| documents::put(connection, &name, &text, revision))
+            .await
     }
 
     async fn acquire_lease(

@@ -24,9 +24,10 @@ use crate::pool::BUSY_TIMEOUT;
 const APPLICATION_ID: i32 = 0x5253_5044;
 /// The steps that bring a file from version n to n + 1, in order. Never change one that was
 /// released; add another.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/0001_catalog.sql"),
     include_str!("../migrations/0002_jobs_without_a_database.sql"),
+    include_str!("../migrations/0003_documents.sql"),
 ];
 /// Statements kept compiled for each connection: every text that the catalog uses.
 const STATEMENTS: usize = 96;

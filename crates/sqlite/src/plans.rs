@@ -5,7 +5,7 @@ use respaldo_core::model::{BackupKind, DatabaseId, Status};
 use respaldo_core::ports::JobFilter;
 use rusqlite::Connection;
 
-use crate::{claims, databases, jobs, leases, log, open};
+use crate::{claims, databases, documents, jobs, leases, log, open};
 
 /// Every step of the plan, with every parameter bound to null.
 fn plan(connection: &Connection, sql: &str) -> Vec<String> {
@@ -38,6 +38,8 @@ fn records_and_due_queries_search_an_index() {
         (leases::LIVE, "sqlite_autoindex_leases_1 (name>?)"),
         (leases::FORGET, "leases_by_expiry (expires_at<?)"),
         (claims::FORGET, "claims_by_expiry (expires_at<?)"),
+        (claims::LIST, "PRIMARY KEY (key>?)"),
+        (documents::ONE, "PRIMARY KEY (name=?)"),
     ] {
         assert_searches(&connection, sql, index);
     }

@@ -27,6 +27,7 @@ use respaldo_core::{ErrorKind, Result};
 mod agreement;
 mod claims;
 mod databases;
+mod documents;
 mod hostile;
 mod jobs;
 mod leases;
@@ -39,6 +40,7 @@ mod totals;
 pub use agreement::any_sequence_of_operations_answers_as_the_model_does;
 pub use claims::*;
 pub use databases::*;
+pub use documents::*;
 pub use hostile::*;
 pub use jobs::*;
 pub use leases::*;
@@ -91,6 +93,10 @@ macro_rules! catalog_contract {
             of_many_who_claim_at_once_exactly_one_gets_it
             an_expired_claim_counts_as_absent
             a_claim_is_released_only_by_its_value
+            claims_are_listed_by_key_in_pages
+            a_document_is_read_back_as_written
+            a_stale_document_is_not_written
+            of_concurrent_writers_of_a_document_exactly_one_wins
             a_lease_has_one_holder_until_it_expires
             of_many_who_want_a_lease_exactly_one_gets_it
             fences_grow_also_after_release_expiry_and_reopen
@@ -151,6 +157,7 @@ mod tests {
             list,
             include_str!("catalog/claims.rs"),
             include_str!("catalog/databases.rs"),
+            include_str!("catalog/documents.rs"),
             include_str!("catalog/hostile.rs"),
             include_str!("catalog/jobs.rs"),
             include_str!("catalog/leases.rs"),
@@ -164,6 +171,6 @@ mod tests {
                 promises += 1;
             }
         }
-        assert_eq!(promises, 37);
+        assert_eq!(promises, 41);
     }
 }

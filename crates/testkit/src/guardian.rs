@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -52,7 +52,15 @@ impl Guarded {
     /// Starts `words`, a program and its arguments, in `dir`, which becomes the guardian's to remove. The
     /// server is stopped by `signal`.
     pub(crate) fn start(dir: TempDir, signal: &str, words: &[String]) -> Self {
-        let mut command = host::unprivileged("sh");
+        Self::start_by(host::unprivileged("sh"), dir, signal, words)
+    }
+
+    /// The same as the test's own user.
+    pub(crate) fn start_as_caller(dir: TempDir, signal: &str, words: &[String]) -> Self {
+        Self::start_by(host::command("sh"), dir, signal, words)
+    }
+
+    fn start_by(mut command: Command, dir: TempDir, signal: &str, words: &[String]) -> Self {
         command.args(["-c", GUARDIAN, "guardian"]).arg(dir.path()).arg(signal).args(words);
         // A group of its own, so that a signal to the test's group leaves it time to clean up, and no
         // output of the test's, which would look open for as long as the guardian lives.

@@ -1,6 +1,7 @@
 //! Development only: the real servers, simulated tools and faults that Respaldo's tests run against.
 //!
 //! - [`app`]: an installation in this process whose clock, storage and surroundings a test holds;
+//! - [`aws`]: moto and dynalite, emulators of Amazon's services that tests share;
 //! - [`catalog`]: the contract suite that every catalog passes;
 //! - [`postgres`]: PostgreSQL servers of two major versions on private ports, and a sample database
 //!   that holds everything awkward;
@@ -23,6 +24,7 @@
 #![allow(clippy::missing_panics_doc, reason = "everything here panics when it cannot do its work")]
 
 pub mod app;
+pub mod aws;
 pub mod catalog;
 pub mod clock_changes;
 pub mod cron;

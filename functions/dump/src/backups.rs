@@ -39,7 +39,7 @@ pub(crate) struct BackupBody {
     post, path = "/backups", tag = "backups", request_body = BackupBody,
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours makes one backup."),
-        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it has ended, or after N seconds (120 at most)."),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it has ended, or after N seconds (at most 120, on AWS Lambda 25)."),
     ),
     responses(
         (status = 201, description = "It has ended.", body = BackupView, headers(("Location" = String))),
@@ -65,7 +65,7 @@ pub(crate) async fn create(
 async fn answer(app: &App, job: Job, headers: &HeaderMap) -> Answer<Response> {
     let location = HeaderValue::try_from(format!("/backups/{}", job.id));
     let location = location.map_err(|error| Error::internal("answer a backup", error))?;
-    let Some(wait) = prefer::wait(headers) else {
+    let Some(wait) = prefer::wait(app, headers) else {
         return Ok(
             (StatusCode::ACCEPTED, [(LOCATION, location)], Json(BackupView::of(app, &job)?)).into_response()
         );
@@ -151,6 +151,7 @@ pub(crate) async fn get(State(app): State<App>, JobIdPath(id): JobIdPath) -> Ans
     responses(
         (status = 204, description = "It is gone."),
         (status = 202, description = "Somebody reads it; it goes as soon as they have ended."),
+        (status = 409, description = "It has not ended, something needs it, or it is locked in storage: the answer says until when."),
     )
 )]
 pub(crate) async fn delete(State(app): State<App>, JobIdPath(id): JobIdPath) -> Answer<StatusCode> {

@@ -2,7 +2,7 @@
 //!
 //! `status` and `progress` tell the present and have no id; `log` events have their line's number as
 //! id, so that a reader who lost the connection goes on after the last line it saw. The stream ends
-//! when the job has.
+//! when the job has, on some hosts as soon as all that is new has been told.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -27,6 +27,9 @@ const FIRST_LOOK: Duration = Duration::from_millis(100);
 const RAREST_LOOK: Duration = Duration::from_secs(1);
 
 /// Streams a job's status, progress and log until it has ended.
+///
+/// A host that cannot keep an answer open (AWS Lambda) tells what is new after `Last-Event-ID` and ends: ask
+/// again, as `EventSource` does by itself, until `status` is a last one.
 #[utoipa::path(
     get, path = "/jobs/{id}/events", tag = "jobs",
     params(
@@ -104,7 +107,7 @@ impl Watch {
             self.progress = Some(job.progress);
             self.pending.push_back(event("progress", &ProgressView::from(job.progress))?);
         }
-        self.ended = all_told && has_ended(&job);
+        self.ended = all_told && (has_ended(&job) || self.app.limits.host.events_end);
         if self.status != Some(job.status) && (all_told || !has_ended(&job)) {
             self.status = Some(job.status);
             self.pending.push_back(event("status", &JobView::from(job))?);

@@ -4,6 +4,7 @@ mod backups;
 mod download;
 mod events;
 mod jobs;
+mod sent;
 mod uploads;
 
 use axum::extract::DefaultBodyLimit;
@@ -20,6 +21,7 @@ pub fn function() -> Function {
         .routes(routes!(backups::get, backups::delete))
         .routes(routes!(download::download))
         .merge(OpenApiRouter::new().routes(routes!(uploads::create)).layer(DefaultBodyLimit::disable()))
+        .routes(routes!(sent::complete))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::log))

@@ -46,7 +46,7 @@ pub(crate) struct PackageBody {
     post, path = "/packages", tag = "packages", request_body = Option<PackageBody>,
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours makes one package."),
-        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it has ended, or after N seconds (120 at most)."),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it has ended, or after N seconds (at most 120, on AWS Lambda 25)."),
     ),
     responses(
         (status = 200, description = "What it would hold (`dry_run`).", body = PackagePlanView),
@@ -84,7 +84,7 @@ pub(crate) async fn create(
 async fn answer(app: &App, job: Job, headers: &HeaderMap) -> Answer<Response> {
     let location = HeaderValue::try_from(format!("/packages/{}", job.id));
     let location = location.map_err(|error| Error::internal("answer a package", error))?;
-    let Some(wait) = prefer::wait(headers) else {
+    let Some(wait) = prefer::wait(app, headers) else {
         let view = Json(PackageView::of(app, &job)?);
         return Ok((StatusCode::ACCEPTED, [(LOCATION, location)], view).into_response());
     };

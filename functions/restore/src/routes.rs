@@ -57,7 +57,7 @@ pub(crate) struct TargetBody {
     params(
         ("id" = String, Path, description = "The backup."),
         ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours makes one restore."),
-        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it has ended, or after N seconds (120 at most)."),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it has ended, or after N seconds (at most 120, on AWS Lambda 25)."),
     ),
     responses(
         (status = 200, description = "The plan, with `dry_run`; else the job (as with 202), which has ended.", body = RestorePlanView),
@@ -143,7 +143,7 @@ pub(crate) struct UndoBody {
     params(
         ("id" = String, Path, description = "The restore's job."),
         ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours makes one undo."),
-        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it has ended, or after N seconds (120 at most)."),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it has ended, or after N seconds (at most 120, on AWS Lambda 25)."),
     ),
     responses(
         (status = 200, description = "It has ended.", body = JobView, headers(("Location" = String))),
@@ -175,7 +175,7 @@ pub(crate) async fn undo(
     params(
         ("id" = String, Path, description = "The restore's job."),
         ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once."),
-        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it has ended, or after N seconds (120 at most)."),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it has ended, or after N seconds (at most 120, on AWS Lambda 25)."),
     ),
     responses(
         (status = 200, description = "It has ended.", body = JobView, headers(("Location" = String))),

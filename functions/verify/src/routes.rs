@@ -26,7 +26,7 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
     params(
         ("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours makes one test restore."),
-        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it has ended, or after N seconds (120 at most)."),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it has ended, or after N seconds (at most 120, on AWS Lambda 25)."),
     ),
     responses(
         (status = 200, description = "It has ended.", body = JobView, headers(("Location" = String))),
@@ -49,7 +49,7 @@ pub(crate) async fn create(
     let job = claim.settle(&app, outcome).await?;
     let location = HeaderValue::try_from(format!("/jobs/{}", job.id));
     let location = location.map_err(|error| Error::internal("answer a test restore", error))?;
-    let Some(wait) = prefer::wait(&headers) else {
+    let Some(wait) = prefer::wait(&app, &headers) else {
         return Ok((StatusCode::ACCEPTED, [(LOCATION, location)], Json(JobView::from(job))).into_response());
     };
     let job = prefer::until_ended(&app, job.id, wait).await?;

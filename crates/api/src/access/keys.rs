@@ -4,11 +4,15 @@ use std::fmt;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use respaldo_core::ports::{ExposeSecret as _, SecretString};
 use respaldo_core::{Error, ErrorKind, Result};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::Scope;
+
+/// The settings that hold the keys: admin, restore, delete.
+const NAMES: [&str; 3] = ["ADMIN_API_KEY", "BACKUP_RESTORE_API_KEY", "BACKUP_DELETE_API_KEY"];
 
 /// The digest of a key. Keys are compared by digest, so that neither their length nor their first
 /// wrong character can be measured.
@@ -36,13 +40,26 @@ impl Keys {
     /// `Config` when a key is empty, cannot stand in a header, or the admin key is missing: nobody
     /// could then register a database.
     pub fn new(admin: Option<&str>, restore: Option<&str>, delete: Option<&str>) -> Result<Self> {
-        let admin = checked("ADMIN_API_KEY", admin)?.ok_or_else(|| {
-            refused("ADMIN_API_KEY", "it is not set, though another key is")
+        let admin = checked(NAMES[0], admin)?.ok_or_else(|| {
+            refused(NAMES[0], "it is not set, though another key is")
                 .with_mend("set it: it serves whatever has no key of its own")
         })?;
-        let restore = checked("BACKUP_RESTORE_API_KEY", restore)?.unwrap_or(admin);
-        let delete = checked("BACKUP_DELETE_API_KEY", delete)?.unwrap_or(admin);
+        let restore = checked(NAMES[1], restore)?.unwrap_or(admin);
+        let delete = checked(NAMES[2], delete)?.unwrap_or(admin);
         Ok(Self { admin, restore, delete })
+    }
+
+    /// Asks for the keys by the names of their settings; none: no key is set.
+    ///
+    /// # Errors
+    /// As [`Keys::new`], and whatever `look_up` answers.
+    pub fn read(look_up: impl Fn(&str) -> Result<Option<SecretString>>) -> Result<Option<Self>> {
+        let [admin, restore, delete] = [look_up(NAMES[0])?, look_up(NAMES[1])?, look_up(NAMES[2])?];
+        if admin.is_none() && restore.is_none() && delete.is_none() {
+            return Ok(None);
+        }
+        let text = |key: &Option<SecretString>| key.as_ref().map(|key| key.expose_secret().to_owned());
+        Self::new(text(&admin).as_deref(), text(&restore).as_deref(), text(&delete).as_deref()).map(Some)
     }
 
     /// What the keys that a request shows open.
@@ -107,6 +124,13 @@ impl Granted {
         Self { admin: true, restore: true, delete: true }
     }
 
+    /// The scopes, for the log.
+    pub(crate) fn names(self) -> String {
+        let all = [(self.admin, "admin"), (self.restore, "restore"), (self.delete, "delete")];
+        let open: Vec<&str> = all.iter().filter_map(|(open, name)| open.then_some(*name)).collect();
+        open.join(", ")
+    }
+
     /// Whether this scope is open.
     pub fn has(self, scope: Scope) -> bool {
         match scope {
@@ -126,6 +150,21 @@ mod tests {
     fn a_set_of_keys_without_the_admin_key_is_refused() {
         let error = Keys::new(None, None, Some("d")).unwrap_err();
         assert_eq!(error.field(), Some("ADMIN_API_KEY"));
+    }
+
+    #[test]
+    fn keys_are_asked_for_by_name_and_without_any_there_are_none() {
+        assert!(Keys::read(|_| Ok(None)).unwrap().is_none());
+        let one =
+            |name: &str| Ok((name == "BACKUP_DELETE_API_KEY").then(|| SecretString::from("d".to_owned())));
+        assert_eq!(Keys::read(one).unwrap_err().field(), Some("ADMIN_API_KEY"));
+        let all = Keys::read(|name| Ok(Some(SecretString::from(name.to_owned())))).unwrap().unwrap();
+        let headers = HeaderMap::from_iter([(
+            axum::http::HeaderName::from_static("x-delete-key"),
+            axum::http::HeaderValue::from_static("BACKUP_DELETE_API_KEY"),
+        )]);
+        let granted = all.shown(&headers).granted;
+        assert!(granted.has(Scope::Delete) && !granted.has(Scope::Admin) && !granted.has(Scope::Restore));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use respaldo_core::Result;
 use respaldo_core::model::{Database, DatabaseId, Job, JobId, Outline};
-use respaldo_core::ports::{Catalog, Cursor, JobFilter, LogEntry, NewDatabase, Totals};
+use respaldo_core::ports::{Catalog, Claim, Cursor, Document, JobFilter, LogEntry, NewDatabase, Totals};
 
 use super::Dynamo;
 
@@ -101,6 +101,18 @@ impl Catalog for Dynamo {
 
     async fn release_claim(&self, key: &str, value: &str) -> Result<()> {
         self.release_key(key, value).await
+    }
+
+    async fn claims(&self, after: Option<&str>, limit: usize) -> Result<Vec<Claim>> {
+        self.list_claims(after, limit).await
+    }
+
+    async fn document(&self, name: &str) -> Result<Option<Document>> {
+        self.one_document(name).await
+    }
+
+    async fn put_document(&self, name: &str, text: &str, revision: u64) -> Result<u64> {
+        self.write_document(name, text, revision).await
     }
 
     async fn acquire_lease(

@@ -12,18 +12,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::adopt::{self, Finished};
 use super::attempt::{Attempt, Dumped, Supply};
 use super::engine_of;
+use super::lock;
 use super::naming;
 use super::staging::Staging;
 use super::sweep;
 use super::tombstone;
 use crate::app::App;
 use crate::databases;
-use crate::engine::{JobLog, Meter, Source};
-use crate::jobs::keeper::{Keeper, Stop, flush};
-use crate::jobs::place::Place;
-use crate::jobs::{self, Held, Ran, Worker, aftermath};
+use crate::engine::{JobLog, Meter, ResolvedLogin, Source};
+use crate::jobs::keeper::{Stop, flush};
+use crate::jobs::{self, Held, Post, Ran, Worker, aftermath};
 use crate::model::{BackupKind, Job, JobId, Status, WorkKind};
 use crate::storage::Upload;
+use crate::upload::incoming::Sent;
 use crate::{Error, ErrorKind, Result};
 
 /// Works on a dump job: takes its lease, dumps, proves, commits. Every failure that belongs to the job is
@@ -39,8 +40,8 @@ pub async fn run(app: &App, id: JobId, worker: &Worker) -> Result<Ran> {
 }
 
 /// The same in a place that is held already: a safety backup uses its restore's.
-pub(crate) async fn run_in_place(app: &App, id: JobId, worker: &Worker, place: &Place) -> Result<Ran> {
-    jobs::in_place(app, id, worker, place, |held, job| Box::pin(work(held, job))).await
+pub(crate) async fn run_in_place(post: &Post<'_>, id: JobId) -> Result<Ran> {
+    jobs::in_place(post, id, |held, job| Box::pin(work(held, job))).await
 }
 
 async fn work(held: Held<'_>, job: Job) -> Result<Ran> {
@@ -67,30 +68,26 @@ async fn unless_taken(app: &App, job: &Job, ran: Result<Ran>) -> Result<Ran> {
 
 /// A job under our lease.
 struct Running<'a> {
+    held: Held<'a>,
     app: &'a App,
-    worker: &'a Worker,
-    place: &'a Place,
-    id: JobId,
-    fence: u64,
 }
 
 impl<'a> Running<'a> {
     fn of(held: Held<'a>) -> Self {
-        let Held { app, worker, place, id, fence } = held;
-        Self { app, worker, place, id, fence }
+        Self { held, app: held.app }
     }
 
     async fn work(&self, job: &Job) -> Result<Ran> {
         if job.cancel_requested {
             return self.end(Job::cancelled).await;
         }
-        match adopt::adopt_or_clean(self.app, job, self.fence).await {
+        match adopt::adopt_or_clean(self.app, job, self.held.fence).await {
             Ok(Some(finished)) => return self.commit(finished).await,
             Ok(None) => {}
             Err(e) if e.kind() == ErrorKind::Fenced => return Err(e),
             Err(e) => return self.failed(e.within("look at earlier attempts")).await,
         }
-        if job.backup()?.kind == BackupKind::Uploaded {
+        if job.backup()?.kind == BackupKind::Uploaded && job.backup()?.incoming.is_none() {
             // Its bytes are gone with whoever received them.
             return self.failed(broken_off()).await;
         }
@@ -100,7 +97,11 @@ impl<'a> Running<'a> {
                 .with_mend("see the host's log: was it out of memory, or killed?");
             return self.failed(error).await;
         }
-        match self.prepare(job).await {
+        let prepared = match job.backup()?.incoming {
+            Some(_) => self.prepare_sent(job).await,
+            None => self.prepare(job).await,
+        };
+        match prepared {
             Ok(prepared) => self.attempt(prepared).await,
             Err(e) if e.kind() == ErrorKind::Fenced => Err(e),
             // Nothing has been written yet, so nothing of this attempt has to be removed.
@@ -110,11 +111,21 @@ impl<'a> Running<'a> {
 
     async fn take_in(&self, job: &Job, supply: Box<dyn Supply>, log: JobLog) -> Result<Ran> {
         let started = job.started_at.unwrap_or(job.created_at);
-        match naming::named(self.app, job.clone(), self.fence, started).await {
+        match naming::named(self.app, job.clone(), self.held.fence, started).await {
             Ok((job, name)) => self.attempt(Prepared { job, name, supply, log, _staging: None }).await,
             Err(e) if e.kind() == ErrorKind::Fenced => Err(e),
             Err(e) => self.failed_clean(job.attempts.current, e).await,
         }
+    }
+
+    /// Of a file that lies in storage.
+    async fn prepare_sent(&self, job: &Job) -> Result<Prepared> {
+        let app = self.app;
+        let log = JobLog::new(&app.clock, job.attempts.current, ResolvedLogin::default().redactor());
+        let started = job.started_at.unwrap_or(job.created_at);
+        let (job, name) = naming::named(app, job.clone(), self.fence, started).await?;
+        let sent = Sent::of(app, &job, log.clone()).ok_or_else(broken_off)?;
+        Ok(Prepared { job, name, supply: Box::new(sent), log, _staging: None })
     }
 
     async fn prepare(&self, job: &Job) -> Result<Prepared> {
@@ -123,7 +134,7 @@ impl<'a> Running<'a> {
         let login = databases::login(app, &database).await?;
         let log = JobLog::new(&app.clock, job.attempts.current, login.redactor());
         let started = job.started_at.unwrap_or(job.created_at);
-        let (job, name) = naming::named(app, job.clone(), self.fence, started).await?;
+        let (job, name) = naming::named(app, job.clone(), self.held.fence, started).await?;
         let staging = Staging::make(app, job.id, job.attempts.current)?;
         let mut settings = database.settings;
         settings.format = job.backup()?.format;
@@ -141,7 +152,12 @@ impl<'a> Running<'a> {
 
     async fn attempt(&self, prepared: Prepared) -> Result<Ran> {
         let Prepared { job, name, mut supply, log, _staging } = prepared;
-        log.info(format!("attempt {} of {} by {}", job.attempts.current, self.id, self.worker.owner));
+        log.info(format!(
+            "attempt {} of {} by {}",
+            job.attempts.current,
+            self.held.id,
+            self.held.worker.owner()
+        ));
         let meter = Arc::new(Meter::default());
         let attempt = Attempt {
             app: self.app,
@@ -150,16 +166,7 @@ impl<'a> Running<'a> {
             meter: Arc::clone(&meter),
             published: AtomicBool::new(false),
         };
-        let keeper = Keeper {
-            app: self.app,
-            id: self.id,
-            fence: self.fence,
-            place: self.place,
-            worker: self.worker,
-            meter,
-            log: log.clone(),
-            deaf: false,
-        };
+        let keeper = self.held.keeper(&meter, &log);
         let mut upload = attempt.upload()?;
         let outcome = tokio::select! {
             done = attempt.run(supply.as_mut(), &mut upload) => done.map_err(Stop::Failed),
@@ -178,7 +185,7 @@ impl<'a> Running<'a> {
                 self.stopped(&job, stop, clean, &log).await
             }
         };
-        match flush(self.app, self.id, &log).await {
+        match flush(self.app, self.held.id, &log).await {
             // The record is gone, and its log with it.
             Err(e) if e.kind() == ErrorKind::NotFound => ran,
             flushed => ran.and_then(|ran| flushed.map(|()| ran)),
@@ -188,13 +195,16 @@ impl<'a> Running<'a> {
     /// Removes what an attempt without a manifest put into storage; false when the sweep must try
     /// again.
     async fn clean_up(&self, job: &Job, upload: &mut Upload, log: &JobLog) -> bool {
-        let aborted = upload.abort().await;
-        let removed = sweep::remove_attempt(self.app, job, job.attempts.current).await;
-        if let Err(e) = aborted.and(removed) {
-            log.warn(format!("what was stored could not be removed yet: {e}"));
-            return false;
+        let removing = async {
+            let aborted = upload.abort().await;
+            aborted.and(sweep::remove_attempt(self.app, job, job.attempts.current).await)
+        };
+        match self.held.worker.in_time(removing).await {
+            Some(Ok(())) => return true,
+            Some(Err(e)) => log.warn(format!("what was stored could not be removed yet: {e}")),
+            None => log.warn("what was stored could not be removed in time"),
         }
-        true
+        false
     }
 
     async fn stopped(&self, job: &Job, stop: Stop, clean: bool, log: &JobLog) -> Result<Ran> {
@@ -227,6 +237,15 @@ impl<'a> Running<'a> {
                 })
                 .await
             }
+            Stop::OutOfTime => {
+                self.held
+                    .hand_over(log, |job| {
+                        if clean {
+                            job.swept(attempt);
+                        }
+                    })
+                    .await
+            }
             // Somebody else has the job; the record is theirs.
             Stop::Lost(e) => Err(Error::new(ErrorKind::Fenced, "dump", e.to_string())),
         }
@@ -250,7 +269,9 @@ impl<'a> Running<'a> {
         let attempt = artifact.attempt;
         let succeed = |job: &mut Job, fence, now| {
             job.succeed(fence, artifact.clone(), fingerprint.clone(), now)?;
-            job.backup_mut()?.consistency = consistency;
+            let lock = lock::wanted(self.app, job, now);
+            let backup = job.backup_mut()?;
+            (backup.consistency, backup.lock) = (consistency, lock);
             Ok(())
         };
         let committed = self.end(succeed).await;
@@ -258,7 +279,7 @@ impl<'a> Running<'a> {
             return committed;
         }
         // The write may have arrived although its answer did not.
-        match self.app.catalog.job(self.id).await? {
+        match self.app.catalog.job(self.held.id).await? {
             Some(job) if is_committed(&job, attempt) => Ok(Ran::Ended),
             _ => committed,
         }
@@ -270,7 +291,7 @@ impl<'a> Running<'a> {
         mut change: impl FnMut(&mut Job, u64, jiff::Timestamp) -> Result<()> + Send,
     ) -> Result<Ran> {
         let now = self.app.now();
-        let job = jobs::update(self.app, self.id, |job| change(job, self.fence, now)).await?;
+        let job = jobs::update(self.app, self.held.id, |job| change(job, self.held.fence, now)).await?;
         if !job.status.is_terminal() {
             return Ok(Ran::Queued);
         }
@@ -292,7 +313,8 @@ struct Prepared {
 
 /// Where silence is a sender's, neither locks nor queries are to be looked for.
 fn of_a_sender(job: &Job, error: Error) -> Error {
-    let uploaded = job.backup().is_ok_and(|backup| backup.kind == BackupKind::Uploaded);
+    let uploaded =
+        job.backup().is_ok_and(|backup| backup.kind == BackupKind::Uploaded && backup.incoming.is_none());
     if uploaded && error.kind() == ErrorKind::Timeout && error.operation() == "dump" {
         return error.with_mend("send the file again, over a connection that does not stand still");
     }

@@ -4,14 +4,14 @@ use serde_json::{Map, Value};
 
 use super::place::{Known, Place};
 use super::{
-    Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
+    Build, Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
     DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_SAFETY_DAYS, DEFAULT_STALL_SECONDS,
     DEFAULT_VERIFY_SCHEDULE, Global, PackageConf, Restore, Server, Stores, Verify, entries, fields, servers,
 };
+use crate::Result;
 use crate::limits::{GIGABYTE, Uploads};
-use crate::model::PackageFormat;
+use crate::model::{ObjectLock, PackageFormat};
 use crate::retention::RECORD_DAYS;
-use crate::{Error, Result};
 
 /// A petabyte: larger numbers are mistakes.
 const MOST_GIGABYTES: u32 = 1_000_000;
@@ -57,10 +57,11 @@ const RESTORE: Known = Known { fields: &["allow_superuser", "safety_days"], late
 const VERIFY: Known = Known { fields: &["policy", "schedule", "timezone", "servers"], later: &[] };
 const UPLOADS: Known = Known { fields: &["max_gb", "max_upload_gb"], later: &[] };
 
-const RETENTION: Known = Known { fields: &["schedule"], later: &[] };
+const RETENTION: Known = Known { fields: &["schedule", "object_lock"], later: &[] };
+const OBJECT_LOCK: Known = Known { fields: &["mode", "days"], later: &[] };
 
 /// The whole file.
-pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
+pub(super) fn read(root: &Place<'_>, build: Build) -> Result<Config> {
     let root = root.section(&ROOT)?;
     let mut inherited = Map::new();
     let verify = verify(root.some("verify"), &mut inherited)?;
@@ -69,11 +70,11 @@ pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
     }
     let identity_file = root.get("encryption").map(fields::identity_file).transpose()?.flatten();
     let global = global(root.get("global"), inherited)?;
-    let catalogs = |place: &Place<'_>, scheme: &str| (scheme == "dynamodb").then(|| place.later());
-    let left_out = |place: &Place<'_>, scheme: &str| Some(place.error(stores.why_left_out(scheme)?));
+    let (retention_schedule, object_lock) = retention(root.get("retention"))?;
     Ok(Config {
         package: root.some("package-conf").map(package).transpose()?,
-        retention_schedule: retention(root.get("retention"))?,
+        retention_schedule,
+        object_lock,
         verify,
         databases: match root.get("databases") {
             Some(list) => entries::read(list, &global.settings)?,
@@ -83,8 +84,8 @@ pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
         restore: restore(root.get("restore"))?,
         identity_file,
         uploads: uploads(root.some("uploads"))?,
-        catalog: root.some("catalog").map(|place| url(place, &["sqlite"], catalogs)).transpose()?,
-        storage: root.some("storage").map(|place| url(place, stores.here, left_out)).transpose()?,
+        catalog: root.some("catalog").map(|place| url(place, build.catalogs)).transpose()?,
+        storage: root.some("storage").map(|place| url(place, build.stores)).transpose()?,
         global,
     })
 }
@@ -117,14 +118,25 @@ fn package(place: &Place<'_>) -> Result<PackageConf> {
     })
 }
 
-/// Without the section, or the field, it runs by default; an empty field turns it off.
-fn retention(place: Option<&Place<'_>>) -> Result<Option<String>> {
+/// Its schedule and its locks. Without the section, or the field, it runs by default; an empty field turns it off.
+fn retention(place: Option<&Place<'_>>) -> Result<(Option<String>, Option<ObjectLock>)> {
     let section = place.map(|place| place.section(&RETENTION)).transpose()?;
-    match section.as_ref().and_then(|section| section.get("schedule")) {
-        None => Ok(Some(DEFAULT_RETENTION_SCHEDULE.to_owned())),
-        Some(off) if off.is_null() => Ok(None),
-        Some(schedule) => fields::schedule(schedule).map(Some),
-    }
+    let section = section.as_ref();
+    let schedule = match section.and_then(|section| section.get("schedule")) {
+        None => Some(DEFAULT_RETENTION_SCHEDULE.to_owned()),
+        Some(off) if off.is_null() => None,
+        Some(schedule) => Some(fields::schedule(schedule)?),
+    };
+    let lock = section.and_then(|section| section.some("object_lock"));
+    Ok((schedule, lock.map(object_lock).transpose()?))
+}
+
+fn object_lock(place: &Place<'_>) -> Result<ObjectLock> {
+    let section = place.section(&OBJECT_LOCK)?;
+    let missing = |what: &str| place.error(format!("names no {what}; it takes both mode and days"));
+    let mode = section.some("mode").ok_or_else(|| missing("mode"))?.choice(&["governance", "compliance"])?;
+    let days = section.some("days").ok_or_else(|| missing("days"))?.number(1, fields::MAX_DAYS)?;
+    Ok(ObjectLock { mode: mode.parse()?, days })
 }
 
 fn restore(place: Option<&Place<'_>>) -> Result<Restore> {
@@ -222,19 +234,15 @@ fn server(place: Option<&Place<'_>>) -> Result<Server> {
     Ok(server)
 }
 
-/// A URL of one of these schemes, without any secret in it. `refusal` knows schemes that are refused with
-/// a reason of their own.
-fn url(
-    place: &Place<'_>,
-    schemes: &[&str],
-    refusal: impl Fn(&Place<'_>, &str) -> Option<Error>,
-) -> Result<String> {
+/// A URL that this build can open, without any secret in it.
+fn url(place: &Place<'_>, known: Stores) -> Result<String> {
+    let schemes = known.here;
     let text = place.text()?;
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(place.error(format!("must be a URL that begins with {}", spelled(schemes))));
     };
-    if let Some(refusal) = refusal(place, scheme) {
-        return Err(refusal);
+    if let Some(why) = known.why_left_out(scheme) {
+        return Err(place.error(why));
     }
     if !schemes.contains(&scheme) {
         return Err(place.error(format!("must begin with {}", spelled(schemes))));

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::hand_over::wall;
 use super::place::Place;
 use super::worker::Worker;
 use crate::app::App;
 use crate::engine::{JobLog, Meter};
 use crate::jobs;
-use crate::model::{JobId, Progress};
+use crate::model::{JobId, Progress, Runner};
 use crate::{Error, ErrorKind, Result};
 
 const LONGEST_BEAT: Duration = Duration::from_secs(2);
@@ -22,6 +23,8 @@ pub(crate) enum Stop {
     Cancelled,
     /// This host is shutting down; another worker goes on.
     ShuttingDown,
+    /// This host's deadline is near; one without a deadline goes on.
+    OutOfTime,
     /// The job is not ours any more.
     Lost(Error),
     /// It stalled or took too long.
@@ -37,8 +40,22 @@ pub(crate) struct Keeper<'a> {
     pub(crate) worker: &'a Worker,
     pub(crate) meter: Arc<Meter>,
     pub(crate) log: JobLog,
-    /// The work is in a step that must not be broken off: nobody is listened to who asks it to stop.
-    pub(crate) deaf: bool,
+    /// What the job's database says becomes of it when the time is up.
+    pub(crate) runner: Runner,
+    /// Who is listened to.
+    pub(crate) hears: Hears,
+}
+
+/// Who may ask an attempt to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hears {
+    /// Everybody.
+    Everybody,
+    /// Everybody but the worker: within this attempt runs another job, whose own keeper hears the worker and
+    /// must have its time to end it cleanly.
+    AllButTheWorker,
+    /// Nobody: the work is in a step that must not be broken off.
+    Nobody,
 }
 
 impl Keeper<'_> {
@@ -53,23 +70,23 @@ impl Keeper<'_> {
         loop {
             tokio::select! {
                 _ = beat.tick() => {}
-                () = self.worker.stopping(), if !self.deaf => return Stop::ShuttingDown,
+                stop = self.asked_to_stop(), if self.hears == Hears::Everybody => return stop,
             }
             let progress = self.meter.progress();
             let signs = (progress, self.meter.bytes_read_back());
             if signs != before || self.meter.is_held() {
                 (before, moved) = (signs, Instant::now());
             }
-            if let Some(error) = self.overdue(begun, moved).filter(|_| !self.deaf) {
+            if let Some(error) = self.overdue(begun, moved).filter(|_| self.hears != Hears::Nobody) {
                 return Stop::Failed(error);
             }
             // A catalog that does not answer must not keep us from stopping.
             let beaten = tokio::select! {
                 beaten = tokio::time::timeout(lease / 2, self.heartbeat(progress)) => beaten,
-                () = self.worker.stopping(), if !self.deaf => return Stop::ShuttingDown,
+                stop = self.asked_to_stop(), if self.hears == Hears::Everybody => return stop,
             };
             match beaten.unwrap_or_else(|_| Err(silent_catalog())) {
-                Ok(true) if !self.deaf => return Stop::Cancelled,
+                Ok(true) if self.hears != Hears::Nobody => return Stop::Cancelled,
                 Ok(_) => kept = Instant::now(),
                 Err(e) if matches!(e.kind(), ErrorKind::Fenced | ErrorKind::NotFound) => {
                     return Stop::Lost(e);
@@ -78,6 +95,16 @@ impl Keeper<'_> {
                 Err(e) if kept.elapsed() >= lease => return Stop::Lost(e),
                 Err(_) => {}
             }
+        }
+    }
+
+    async fn asked_to_stop(&self) -> Stop {
+        tokio::select! {
+            () = self.worker.stopping() => Stop::ShuttingDown,
+            () = self.worker.time_is_up() => match self.runner {
+                Runner::Lambda => Stop::Failed(wall()),
+                Runner::Auto | Runner::Fargate => Stop::OutOfTime,
+            },
         }
     }
 

@@ -1,17 +1,19 @@
 //! Jobs: look up, log, cancel, and the one way in which their records are changed.
 
 pub(crate) mod aftermath;
+mod hand_over;
 pub(crate) mod keeper;
 pub(crate) mod place;
+mod placement;
 mod run;
 mod unended;
 mod worker;
 
 pub(crate) use self::place::live_places;
-pub(crate) use self::run::{Held, in_place, take};
+pub(crate) use self::run::{Held, Post, in_place, take};
 pub use self::run::{Ran, run};
 pub(crate) use self::unended::{active_restore, needed, restores_of, unended};
-pub use self::worker::Worker;
+pub use self::worker::{MARGIN, Worker};
 use crate::app::App;
 use crate::model::{Job, JobId};
 use crate::ports::LogEntry;

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::hand_over;
 use crate::Result;
 use crate::app::App;
 use crate::model::{JobId, Status};
@@ -41,15 +42,20 @@ impl Place {
         app.catalog.renew_lease(&self.name, self.fence, until).await
     }
 
-    /// Gives it back, and wakes a worker for the job that has waited longest.
+    /// Gives it back, and wakes a worker for the job that has waited longest: one for a job that any host may
+    /// work on, and one for a job that needs a host without a deadline, which may be busy, or not there.
     pub(crate) async fn release(self, app: &App) -> Result<()> {
         app.catalog.release_lease(&self.name, self.fence).await?;
         let now = app.now();
         let waiting = app.catalog.due_jobs(now + LOOK_AHEAD, 32).await?;
-        let next = waiting.iter().find(|job| job.status == Status::Queued && job.may_be_leased(now));
-        match next {
-            Some(job) => app.doorbell.ring(job).await,
-            None => Ok(()),
+        for long in [false, true] {
+            let next = waiting.iter().find(|job| {
+                job.status == Status::Queued && job.may_be_leased(now) && job.needs_long_runner() == long
+            });
+            if let Some(job) = next {
+                hand_over::wake(app, job).await?;
+            }
         }
+        Ok(())
     }
 }

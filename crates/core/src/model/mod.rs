@@ -9,6 +9,7 @@ mod database;
 mod history;
 mod id;
 mod job;
+mod lock;
 mod manifest;
 mod name;
 mod outline;
@@ -19,11 +20,14 @@ pub(crate) mod signed;
 mod verify;
 mod work;
 
-pub use backup::{Artifact, Backup, BackupKind, Consistency, Verification, VerificationStatus, Volume};
+pub use backup::{
+    Artifact, Backup, BackupKind, Consistency, Incoming, Verification, VerificationStatus, Volume,
+};
 pub use database::{Credentials, Database, DumpFormat, EngineKind, Runner, Settings, VerifyPolicy};
 pub use history::{DURATION_BOUNDS, Durations, History, LastRun, LastSuccess, LastVerdict};
 pub use id::{DatabaseId, DatabaseUid, JobId};
 pub use job::{Attempts, Job, Lease, Owner, Progress, Status};
+pub use lock::{Lock, LockMode, ObjectLock};
 pub use manifest::{Content, LONGEST_MANIFEST, Manifest, ManifestContent};
 pub use name::{artifact_extension, artifact_name, artifact_stem, package_name, safe_component};
 pub use outline::Outline;

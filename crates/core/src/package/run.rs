@@ -164,13 +164,16 @@ impl Running<'_> {
 
     /// Removes what an attempt without a manifest put into storage; false when the sweep must try again.
     async fn clean_up(&self, upload: &mut Upload, log: &JobLog) -> bool {
-        let aborted = upload.abort().await;
-        let removed = sweep::remove_attempt(self.held.app, &self.job, self.job.attempts.current).await;
-        if let Err(e) = aborted.and(removed) {
-            log.warn(format!("what was stored could not be removed yet: {e}"));
-            return false;
+        let removing = async {
+            let aborted = upload.abort().await;
+            aborted.and(sweep::remove_attempt(self.held.app, &self.job, self.job.attempts.current).await)
+        };
+        match self.held.worker.in_time(removing).await {
+            Some(Ok(())) => return true,
+            Some(Err(e)) => log.warn(format!("what was stored could not be removed yet: {e}")),
+            None => log.warn("what was stored could not be removed in time"),
         }
-        true
+        false
     }
 
     async fn stopped(&self, stop: Stop, clean: bool, log: &JobLog) -> Result<Ran> {
@@ -186,6 +189,16 @@ impl Running<'_> {
             Stop::ShuttingDown => {
                 log.info("the host is shutting down; the job goes back to the queue");
                 self.end_swept(Job::put_back, clean).await
+            }
+            Stop::OutOfTime => {
+                let attempt = self.job.attempts.current;
+                self.held
+                    .hand_over(log, |job| {
+                        if clean {
+                            job.swept(attempt);
+                        }
+                    })
+                    .await
             }
             // Somebody else has the job; the record is theirs.
             Stop::Lost(e) => Err(Error::new(ErrorKind::Fenced, "make a package", e.to_string())),

@@ -82,6 +82,34 @@ pub struct LogEntry {
     pub line: String,
 }
 
+/// A key that is held for a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// What is held.
+    pub key: String,
+    /// For whom, or for what.
+    pub value: String,
+    /// From then on it counts as absent; none: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Claim {
+    /// Whether it holds at that instant.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|expiry| expiry > now)
+    }
+}
+
+/// A text that the installation keeps under a name, such as its settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// What was written.
+    pub text: String,
+    /// Which writing this is; 1 or greater.
+    pub revision: u64,
+}
+
 /// Sums over backups.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
@@ -161,6 +189,14 @@ pub trait Catalog: Send + Sync {
     ) -> Result<Option<String>>;
     /// Gives a claim up, if it still holds that value.
     async fn release_claim(&self, key: &str, value: &str) -> Result<()>;
+    /// Claims by key (in the order of its bytes), after `after`. Those that have expired may be among them.
+    async fn claims(&self, after: Option<&str>, limit: usize) -> Result<Vec<Claim>>;
+
+    /// The document of that name.
+    async fn document(&self, name: &str) -> Result<Option<Document>>;
+    /// Replaces a document read at `revision` (0: there was none) and answers its new revision. Somebody
+    /// else wrote it since: `Conflict`.
+    async fn put_document(&self, name: &str, text: &str, revision: u64) -> Result<u64>;
 
     /// Takes the named lease if nobody holds it live at `now`. The fence grows with each holder.
     async fn acquire_lease(

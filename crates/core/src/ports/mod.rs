@@ -10,7 +10,7 @@ mod events;
 mod secrets;
 mod time;
 
-pub use catalog::{Catalog, Cursor, JobFilter, LogEntry, LogLevel, NewDatabase, Totals};
+pub use catalog::{Catalog, Claim, Cursor, Document, JobFilter, LogEntry, LogLevel, NewDatabase, Totals};
 pub use doorbell::Doorbell;
 pub use events::{Event, Events};
 pub use secrets::{ExposeSecret, SecretString, Secrets};

@@ -25,7 +25,7 @@ pub(super) async fn load(restoring: &Restoring<'_>, backup: JobId) -> Result<Don
             WasSwapped::Unknown => return Err(Stop::Failed(unknown(&loading.target))),
         }
     }
-    let loaded = match restoring.keep(loading.load()).await {
+    let loaded = match loading.load().await {
         Ok(Ready::Loaded(loaded)) => loaded,
         Ok(Ready::Waiting(until)) => return Ok(Done::Waiting(until)),
         Err(stop) => {
@@ -91,12 +91,18 @@ impl<'a> Loading<'a> {
     }
 
     /// Everything up to the swap.
-    async fn load(&self) -> Result<Ready> {
-        let Self { restoring, manifest, target, .. } = self;
-        self.check_vacant().await?;
-        if let Some(until) = self.save().await? {
+    async fn load(&self) -> Result<Ready, Stop> {
+        let restoring = self.restoring;
+        restoring.keep(self.check_vacant()).await?;
+        if let Some(until) = restoring.keep_around(self.save()).await? {
             return Ok(Ready::Waiting(until));
         }
+        restoring.keep(self.put_in()).await.map(Ready::Loaded)
+    }
+
+    /// Puts the dump aside, or into the target.
+    async fn put_in(&self) -> Result<Loaded> {
+        let Self { restoring, manifest, target, .. } = self;
         let app = restoring.app();
         restoring.step(RestoreStep::Checking).await?;
         restoring.log.info(format!("comparing {} with its digests", manifest.name));
@@ -109,7 +115,7 @@ impl<'a> Loading<'a> {
         let _silence = restoring.meter.hold();
         let loaded = self.restorer.load(target, &dump).await?;
         self.compare(&loaded)?;
-        Ok(Ready::Loaded(loaded))
+        Ok(loaded)
     }
 
     /// What was not there when the restore was asked for may be there now, and nobody has saved it.
@@ -150,7 +156,7 @@ impl<'a> Loading<'a> {
             restoring.log.info(format!("making safety backup {id}"));
         }
         let _silence = restoring.meter.hold();
-        backup::run_in_place(app, id, held.worker, held.place).await?;
+        backup::run_in_place(&held.post(), id).await?;
         let job = jobs::get(app, id).await?;
         match job.status {
             Status::Succeeded => Ok(None),
@@ -180,8 +186,11 @@ impl<'a> Loading<'a> {
         if self.target.options.mode != RestoreMode::Swap || matches!(stop, Stop::Lost(_)) {
             return;
         }
-        if let Err(e) = self.restorer.drop_aside(&self.target).await {
-            self.restoring.log.warn(format!("what was loaded aside could not be dropped: {e}"));
+        let log = &self.restoring.log;
+        match self.restoring.held.worker.in_time(self.restorer.drop_aside(&self.target)).await {
+            Some(Ok(())) => {}
+            Some(Err(e)) => log.warn(format!("what was loaded aside could not be dropped: {e}")),
+            None => log.warn("what was loaded aside could not be dropped in time; the next attempt does it"),
         }
     }
 

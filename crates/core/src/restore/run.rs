@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::backup::staging::Staging;
 use crate::databases;
 use crate::engine::{DumpFacts, JobLog, Meter, Target};
-use crate::jobs::keeper::{Keeper, Stop, flush};
+use crate::jobs::keeper::{Hears, Keeper, Stop, flush};
 use crate::jobs::{self, Held, Ran, Worker};
 use crate::model::{Database, Job, JobId, Restoration, RestoreAction, RestoreMode, RestoreStep, WorkKind};
 use crate::{Error, ErrorKind, Result};
@@ -110,16 +110,21 @@ impl<'a> Restoring<'a> {
 
     /// Keeps the job ours while this is done, and breaks it off when it has to stop.
     pub(super) async fn keep<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T, Stop> {
-        let keeper = self.held.keeper(&self.meter, &self.log);
-        tokio::select! {
-            done = work => done.map_err(stop),
-            stopped = keeper.keep() => Err(stopped),
-        }
+        self.keep_hearing(Hears::Everybody, work).await
     }
 
     /// The same for a step that must not be broken off: only the loss of the job ends it.
     pub(super) async fn keep_deaf<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T, Stop> {
-        let keeper = Keeper { deaf: true, ..self.held.keeper(&self.meter, &self.log) };
+        self.keep_hearing(Hears::Nobody, work).await
+    }
+
+    /// The same around another job, which ends by itself when the worker has to stop.
+    pub(super) async fn keep_around<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T, Stop> {
+        self.keep_hearing(Hears::AllButTheWorker, work).await
+    }
+
+    async fn keep_hearing<T>(&self, hears: Hears, work: impl Future<Output = Result<T>>) -> Result<T, Stop> {
+        let keeper = Keeper { hears, ..self.held.keeper(&self.meter, &self.log) };
         tokio::select! {
             done = work => done.map_err(stop),
             stopped = keeper.keep() => Err(stopped),
@@ -155,6 +160,8 @@ impl<'a> Restoring<'a> {
                 };
                 self.held.end(end).await
             }
+            // Nothing waits here any more.
+            Ok(Done::Waiting(_)) if self.held.is_out_of_time() => self.stopped(Stop::OutOfTime).await,
             Ok(Done::Waiting(until)) => self.held.end(|job, fence, _| job.put_back(fence, until)).await,
             Err(stop) => self.stopped(stop).await,
         }
@@ -180,6 +187,7 @@ impl<'a> Restoring<'a> {
                 self.log.info("the host is shutting down; the job goes back to the queue");
                 self.held.end(Job::put_back).await
             }
+            Stop::OutOfTime => self.held.hand_over(&self.log, |_| {}).await,
             // Somebody else has the job; the record is theirs.
             Stop::Lost(e) => Err(Error::new(ErrorKind::Fenced, "restore", e.to_string())),
         }

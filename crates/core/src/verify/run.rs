@@ -167,6 +167,7 @@ impl<'a> Testing<'a> {
                 self.log.info("the host is shutting down; the job goes back to the queue");
                 self.held.end(Job::put_back).await
             }
+            Stop::OutOfTime => self.held.hand_over(&self.log, |_| {}).await,
             // Somebody else has the job; the record is theirs.
             Stop::Lost(e) => Err(Error::new(ErrorKind::Fenced, "verify", e.to_string())),
         }

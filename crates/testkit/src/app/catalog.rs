@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use respaldo_core::model::{Database, DatabaseId, Job, JobId, Outline};
-use respaldo_core::ports::{Catalog, Cursor, JobFilter, LogEntry, NewDatabase, Totals};
+use respaldo_core::ports::{Catalog, Claim, Cursor, Document, JobFilter, LogEntry, NewDatabase, Totals};
 use respaldo_core::{Error, ErrorKind, Result};
 
 use crate::faults::{Call, FaultPlan};
@@ -119,6 +119,18 @@ impl Catalog for FaultyCatalog {
 
     async fn release_claim(&self, key: &str, value: &str) -> Result<()> {
         self.around("release_claim", self.inner.release_claim(key, value)).await
+    }
+
+    async fn claims(&self, after: Option<&str>, limit: usize) -> Result<Vec<Claim>> {
+        self.around("claims", self.inner.claims(after, limit)).await
+    }
+
+    async fn document(&self, name: &str) -> Result<Option<Document>> {
+        self.around("document", self.inner.document(name)).await
+    }
+
+    async fn put_document(&self, name: &str, text: &str, revision: u64) -> Result<u64> {
+        self.around("put_document", self.inner.put_document(name, text, revision)).await
     }
 
     async fn acquire_lease(

@@ -15,6 +15,7 @@ use respaldo_core::ports::{Catalog, Cursor, JobFilter, NewDatabase};
 use respaldo_core::{Error, ErrorKind};
 
 use super::Store;
+use super::claims::walk;
 use super::memory::MemoryStore;
 use super::sample::{artifact, at, database, job_id, job_of, line};
 
@@ -105,6 +106,15 @@ enum Op {
         key: u8,
         value: u8,
     },
+    Claims {
+        limit: usize,
+        now: u8,
+    },
+    PutDocument {
+        name: u8,
+        text: u8,
+        stale: bool,
+    },
     Acquire {
         name: u8,
         now: u8,
@@ -148,10 +158,13 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (time.clone(), limit.clone()).prop_map(|(until, limit)| Op::DueJobs { until, limit }),
         2 => maybe(1..4).prop_map(|database| Op::Totals { database }),
         1 => (few.clone(), 0..4_u8).prop_map(|(id, lines)| Op::AppendLog { id, lines }),
-        1 => (few, time.clone(), limit).prop_map(|(id, after, limit)| Op::Log { id, after, limit }),
+        1 => (few, time.clone(), limit.clone()).prop_map(|(id, after, limit)| Op::Log { id, after, limit }),
         2 => (0..5_u8, 0..3_u8, time.clone(), maybe(0..9))
             .prop_map(|(key, value, now, ttl)| Op::Claim { key, value, now, ttl }),
         1 => (0..5_u8, 0..3_u8).prop_map(|(key, value)| Op::ReleaseClaim { key, value }),
+        1 => (limit, time.clone()).prop_map(|(limit, now)| Op::Claims { limit, now }),
+        2 => (0..5_u8, 0..3_u8, proptest::bool::weighted(0.2))
+            .prop_map(|(name, text, stale)| Op::PutDocument { name, text, stale }),
         2 => (0..5_u8, time.clone(), 0..9_u8).prop_map(|(name, now, ttl)| Op::Acquire { name, now, ttl }),
         1 => (0..5_u8, 0..4_u8, time.clone()).prop_map(|(name, nth, until)| Op::Renew { name, nth, until }),
         1 => (0..5_u8, 0..4_u8).prop_map(|(name, nth)| Op::Release { name, nth }),
@@ -199,6 +212,8 @@ struct Side {
     /// In order of creation, each with all records that were ever read.
     databases: Vec<Vec<Database>>,
     jobs: BTreeMap<JobId, Vec<Job>>,
+    /// Revisions by name, in the order in which they were given out.
+    documents: BTreeMap<String, Vec<u64>>,
     /// By name, in the order in which they were given out.
     fences: BTreeMap<&'static str, Vec<u64>>,
 }
@@ -208,7 +223,13 @@ type Answer = Result<String, Error>;
 
 impl Side {
     fn new(catalog: Arc<dyn Catalog>) -> Self {
-        Self { catalog, databases: Vec::new(), jobs: BTreeMap::new(), fences: BTreeMap::new() }
+        Self {
+            catalog,
+            databases: Vec::new(),
+            jobs: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            fences: BTreeMap::new(),
+        }
     }
 
     async fn answer(&mut self, op: &Op) -> Answer {
@@ -221,7 +242,8 @@ impl Side {
             Op::CreateJob { .. } | Op::StepJob { .. } | Op::DeleteJob { .. } => self.on_a_job(op).await,
             Op::Jobs { .. } | Op::DueJobs { .. } | Op::Totals { .. } => self.over_jobs(op).await,
             Op::AppendLog { .. } | Op::Log { .. } => self.on_logs(op).await,
-            Op::Claim { .. } | Op::ReleaseClaim { .. } => self.on_claims(op).await,
+            Op::Claim { .. } | Op::ReleaseClaim { .. } | Op::Claims { .. } => self.on_claims(op).await,
+            Op::PutDocument { .. } => self.on_documents(op).await,
             Op::Acquire { .. } | Op::Renew { .. } | Op::Release { .. } | Op::Live { .. } => {
                 self.on_leases(op).await
             }
@@ -363,8 +385,26 @@ impl Side {
                 self.catalog.release_claim(&key, &value.to_string()).await?;
                 Ok("released".to_owned())
             }
+            Op::Claims { limit, now } => {
+                let mut listed = walk(&*self.catalog, limit).await;
+                // What has expired may be forgotten at any time.
+                listed.retain(|claim| claim.is_live(time(now)));
+                Ok(format!("{listed:?}"))
+            }
             _ => unreachable!("{op:?}"),
         }
+    }
+
+    async fn on_documents(&mut self, op: &Op) -> Answer {
+        let Op::PutDocument { name, text, stale } = *op else { unreachable!("{op:?}") };
+        let name = format!("d{}", NAMES[usize::from(name)]);
+        let given = self.documents.entry(name.clone()).or_default();
+        let revision = given.iter().rev().nth(usize::from(stale)).copied().unwrap_or(0);
+        let revision = self.catalog.put_document(&name, &text.to_string(), revision).await?;
+        given.push(revision);
+        let read = self.catalog.document(&name).await?.expect("it was written");
+        assert_eq!(read.revision, revision);
+        Ok(read.text)
     }
 
     async fn on_leases(&mut self, op: &Op) -> Answer {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use respaldo_core::ports::{Catalog, Claim};
+
 use super::Store;
 use super::sample::at;
 
@@ -57,4 +59,44 @@ pub async fn a_claim_is_released_only_by_its_value(store: &dyn Store) {
     assert_eq!(catalog.claim("k", "yours", at(0), None).await.unwrap(), None);
     catalog.release_claim("k", "mine").await.unwrap();
     assert_eq!(catalog.claim("k", "mine", at(0), None).await.unwrap().as_deref(), Some("yours"));
+}
+
+/// All of them, in the order of their keys' bytes, each once, whatever the page's size; with value and expiry.
+pub async fn claims_are_listed_by_key_in_pages(store: &dyn Store) {
+    let catalog = store.open().await;
+    assert_eq!(catalog.claims(None, 9).await.unwrap(), []);
+    let mut expected = Vec::new();
+    for (n, key) in ["b", "a", "B", "a b", "a/b", "ñ", "z", "\u{10ffff}", "b%", "b_"].into_iter().enumerate()
+    {
+        let value = format!("value {n}");
+        let expires_at = (n % 3 == 0).then(|| at(60_000 * (1 + i64::try_from(n).unwrap())));
+        assert_eq!(catalog.claim(key, &value, at(0), expires_at).await.unwrap(), None);
+        expected.push(Claim { key: key.to_owned(), value, expires_at });
+    }
+    expected.sort_by(|one, other| one.key.as_bytes().cmp(other.key.as_bytes()));
+    for limit in [1, 3, 100] {
+        assert_eq!(walk(&*catalog, limit).await, expected, "pages of {limit}");
+    }
+    assert_eq!(
+        catalog.claims(Some("a b\0"), 1).await.unwrap()[0].key,
+        "a/b",
+        "after a key that is not there"
+    );
+    let given_up = expected.remove(3);
+    catalog.release_claim(&given_up.key, &given_up.value).await.unwrap();
+    assert_eq!(walk(&*catalog, 4).await, expected);
+}
+
+/// Every claim, read in pages of `limit`.
+pub(super) async fn walk(catalog: &dyn Catalog, limit: usize) -> Vec<Claim> {
+    let mut seen: Vec<Claim> = Vec::new();
+    loop {
+        let after = seen.last().map(|last| last.key.as_str());
+        let page = catalog.claims(after, limit).await.unwrap();
+        assert!(page.len() <= limit);
+        if page.is_empty() {
+            return seen;
+        }
+        seen.extend(page);
+    }
 }

@@ -1,7 +1,7 @@
 //! Promises about what is kept: any text, and across a reopen.
 
 use respaldo_core::model::{Credentials, DatabaseId};
-use respaldo_core::ports::NewDatabase;
+use respaldo_core::ports::{Claim, Document, NewDatabase};
 use respaldo_core::{Error, ErrorKind};
 
 use super::Store;
@@ -55,11 +55,17 @@ pub async fn any_text_is_kept_byte_for_byte(store: &dyn Store) {
         let key = if text.len() > 1_000 { n.to_string() } else { format!("k{text}") };
         assert_eq!(catalog.claim(&key, &text, at(0), None).await.unwrap(), None, "{key:?}");
         assert_eq!(catalog.claim(&key, "x", at(0), None).await.unwrap(), Some(text.clone()));
+        let claim = Claim { key: key.clone(), value: text.clone(), expires_at: None };
+        assert_eq!(catalog.claims(None, 9).await.unwrap(), [claim]);
+        let revision = catalog.put_document(&key, &text, 0).await.unwrap();
+        let document = Document { text: text.clone(), revision };
+        assert_eq!(catalog.document(&key).await.unwrap(), Some(document));
         let fence = catalog.acquire_lease(&key, &text, at(0), at(9)).await.unwrap().unwrap();
         assert_eq!(catalog.live_leases(&key, at(0)).await.unwrap(), [&*key]);
         catalog.release_lease(&key, fence).await.unwrap();
         catalog.release_claim(&key, &text).await.unwrap();
         assert_eq!(catalog.claim(&key, "x", at(0), None).await.unwrap(), None);
+        catalog.release_claim(&key, "x").await.unwrap();
     }
 }
 
@@ -70,6 +76,7 @@ pub async fn confirmed_writes_are_there_after_a_reopen(store: &dyn Store) {
     assert!(catalog.create_job(&job(1, 0)).await.unwrap());
     catalog.append_log(job_id(1), &[line("kept")]).await.unwrap();
     assert_eq!(catalog.claim("k", "v", at(0), None).await.unwrap(), None);
+    let revision = catalog.put_document("d", "text", 0).await.unwrap();
     let fence = catalog.acquire_lease("l", "o", at(0), at(1_000)).await.unwrap().unwrap();
     let totals = catalog.totals(Some(DatabaseId(1))).await.unwrap();
     drop(catalog);
@@ -79,6 +86,8 @@ pub async fn confirmed_writes_are_there_after_a_reopen(store: &dyn Store) {
     assert_eq!(again.job(job_id(1)).await.unwrap(), Some(job(1, 0)));
     assert_eq!(again.log(job_id(1), 0, 9).await.unwrap()[0].line, "kept");
     assert_eq!(again.claim("k", "w", at(0), None).await.unwrap().as_deref(), Some("v"));
+    let document = Document { text: "text".to_owned(), revision };
+    assert_eq!(again.document("d").await.unwrap(), Some(document));
     assert!(again.renew_lease("l", fence, at(2_000)).await.unwrap());
     assert_eq!(again.totals(Some(DatabaseId(1))).await.unwrap(), totals);
     assert_eq!(again.due_jobs(at(60_000), 9).await.unwrap(), [job(1, 0)]);

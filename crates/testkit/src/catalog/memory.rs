@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use respaldo_core::model::{Database, DatabaseId, Job, JobId, Status};
-use respaldo_core::ports::{Catalog, Cursor, JobFilter, LogEntry, NewDatabase, Totals};
+use respaldo_core::ports::{Catalog, Claim, Cursor, Document, JobFilter, LogEntry, NewDatabase, Totals};
 use respaldo_core::{Error, Result};
 
 use super::Store;
@@ -39,6 +39,7 @@ struct State {
     jobs: BTreeMap<JobId, Job>,
     logs: BTreeMap<JobId, Vec<LogEntry>>,
     claims: BTreeMap<String, (String, Option<Timestamp>)>,
+    documents: BTreeMap<String, Document>,
     leases: BTreeMap<String, (u64, Timestamp)>,
 }
 
@@ -237,6 +238,32 @@ impl Catalog for MemoryCatalog {
             state.claims.remove(key);
         }
         Ok(())
+    }
+
+    async fn claims(&self, after: Option<&str>, limit: usize) -> Result<Vec<Claim>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let state = self.state();
+        let after = state.claims.range::<str, _>((from, Bound::Unbounded));
+        let claim = |(key, (value, expires_at)): (&String, &(String, Option<Timestamp>))| Claim {
+            key: key.clone(),
+            value: value.clone(),
+            expires_at: *expires_at,
+        };
+        Ok(after.take(limit).map(claim).collect())
+    }
+
+    async fn document(&self, name: &str) -> Result<Option<Document>> {
+        Ok(self.state().documents.get(name).cloned())
+    }
+
+    async fn put_document(&self, name: &str, text: &str, revision: u64) -> Result<u64> {
+        let mut state = self.state();
+        if state.documents.get(name).map_or(0, |stored| stored.revision) != revision {
+            return Err(stale());
+        }
+        let stored = Document { text: text.to_owned(), revision: revision + 1 };
+        state.documents.insert(name.to_owned(), stored);
+        Ok(revision + 1)
     }
 
     async fn acquire_lease(
