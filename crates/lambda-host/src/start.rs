@@ -22,15 +22,15 @@ use respaldo_api::Function;
 use respaldo_api::access::{Guard, Keys};
 use respaldo_aws::Dynamo;
 use respaldo_aws::ecs::{FargateRunner, Task};
+use respaldo_aws::object_lock::{Bucket, S3Locks};
 use respaldo_aws::sdk;
 use respaldo_aws::secrets::AwsSecrets;
-use respaldo_aws::object_lock::{Bucket, S3Locks};
 use respaldo_aws::sqs::{Queue, Queues, SqsDoorbell};
 use respaldo_core::engine::Toolbox;
 use respaldo_core::model::WorkKind;
 use respaldo_core::ports::{Catalog, Ids as _};
 use respaldo_core::storage::Storage;
-use respaldo_core::{App, Error, ErrorKind, Result};
+use respaldo_core::{App, Error, ErrorKind, Result, transfer};
 
 use crate::host::{Host, Parts};
 use crate::settings::Settings;
@@ -58,7 +58,9 @@ pub(crate) async fn host(function: Function, besides: fn() -> Router<App>) -> Re
     let staging = staging()?;
     let sdk = sdk::load(None, None).await;
     let catalog = catalog().await?;
-    let settings = Arc::new(Settings::read(catalog.as_ref(), &key, staging.clone()).await?);
+    let settings = Settings::read(catalog.as_ref(), &key, staging.clone());
+    let (settings, ()) = tokio::try_join!(settings, transfer::refuse_unfinished(catalog.as_ref()))?;
+    let settings = Arc::new(settings);
     let queue = function.job.and_then(|(kind, _)| queue_of(&queues, kind)).map(|url| Queue::new(&sdk, url));
     let clock = Arc::new(SystemClock);
     let doorbell = SqsDoorbell::new(&sdk, queues);
