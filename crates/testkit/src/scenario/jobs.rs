@@ -10,6 +10,7 @@ pub async fn two_ticks_at_once_and_each_message_twice_make_one_backup(host: &mut
     let host: &dyn Host = host;
     let (api, source) = (Api::of(host), Source::new());
     let database = api.post("/databases", &source.fields(json!({ "schedule": "0 3 * * *" }))).await.expect(201);
+    host.deliver_twice();
     host.clock().move_to_hour(3);
     futures::join!(host.tick(), host.tick());
     let path = format!("/backups?database_id={}", database["id"]);

@@ -30,7 +30,7 @@ use crate::clock_shift::ShiftedClock;
 
 pub use access::*;
 pub use api::{Answer, Api, Key};
-pub use hosts::{Catalog, CloudHost, LocalHost, functions_folder};
+pub use hosts::{Catalog, CloudHost, LocalHost, functions_folder, keys, table_url};
 pub use jobs::*;
 pub use journey::*;
 pub use requests::*;
@@ -83,6 +83,8 @@ pub trait Host: Send + Sync {
     fn clock(&self) -> &ShiftedClock;
     /// Gives every schedule a turn; a host that does so by itself may leave it.
     async fn tick(&self);
+    /// From now on each message of its queues is delivered twice, in any order; a host without queues leaves it.
+    fn deliver_twice(&self) {}
     /// Turns over one bit in the middle of an artifact, by its `location`.
     async fn corrupt(&self, location: &str);
     /// The keys of all objects in storage, sorted.
