@@ -65,6 +65,6 @@ impl Settings {
 }
 
 /// What `respaldo config apply` has written; none: it was never run.
-async fn stored(_catalog: &dyn Catalog, _key: &MasterKey) -> Result<Option<Config>> {
-    Ok(None)
+async fn stored(catalog: &dyn Catalog, key: &MasterKey) -> Result<Option<Config>> {
+    respaldo_core::config::stored::read(catalog, key, Build::default()).await
 }

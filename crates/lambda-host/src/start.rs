@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use respaldo_adapters::catalog::CatalogUrl;
-use respaldo_adapters::environment::{self, EnvSecrets};
+use respaldo_adapters::environment;
 use respaldo_adapters::events::TracingEvents;
 use respaldo_adapters::pushgateway::Gateway;
+use respaldo_adapters::secrets::{Chain, SecretsUrl};
 use respaldo_adapters::time::{SystemClock, SystemIds};
 use respaldo_adapters::url::Url;
 use respaldo_adapters::{master_key, settings, storage};
@@ -21,6 +22,7 @@ use respaldo_api::access::{Guard, Keys};
 use respaldo_aws::Dynamo;
 use respaldo_aws::ecs::{FargateRunner, Task};
 use respaldo_aws::sdk;
+use respaldo_aws::secrets::AwsSecrets;
 use respaldo_aws::sqs::{Queue, Queues, SqsDoorbell};
 use respaldo_core::engine::Toolbox;
 use respaldo_core::model::WorkKind;
@@ -39,6 +41,8 @@ const TEMPORARY: &str = "/tmp";
 /// # Errors
 /// `Config`, naming the variable; whatever the catalog answers.
 pub(crate) async fn host(function: Function, besides: fn() -> Router<App>) -> Result<Host> {
+    let secrets = secrets()?;
+    secrets.fetch().await?;
     let keys = Keys::read(environment::secret)?.ok_or_else(|| {
         refused("ADMIN_API_KEY", "it is not set: everybody on the internet could do everything")
             .with_mend("set it, e.g. from a secret: ADMIN_API_KEY_FROM=secretsmanager:ID")
@@ -64,7 +68,7 @@ pub(crate) async fn host(function: Function, besides: fn() -> Router<App>) -> Re
     let app = App {
         catalog,
         storage,
-        secrets: Arc::new(EnvSecrets),
+        secrets: Arc::new(secrets),
         clock,
         ids: Arc::new(SystemIds),
         doorbell: Arc::new(doorbell),
@@ -77,6 +81,14 @@ pub(crate) async fn host(function: Function, besides: fn() -> Router<App>) -> Re
     let owner = format!("lambda {} {}", function.name, SystemIds.ulid(app.now()));
     let guard = Guard::Keys(keys);
     Ok(Host::new(Parts { function, besides, app, settings, guard, owner, queue, gateway, staging }))
+}
+
+/// The environment, and Amazon's stores of secrets, which are asked only for what is named there.
+fn secrets() -> Result<Chain> {
+    let url = SecretsUrl::from_environment()?;
+    let at = url.as_ref().map(|url| (url.endpoint.clone(), url.region.clone()));
+    let (endpoint, region) = at.unwrap_or_default();
+    Ok(Chain::before(Arc::new(AwsSecrets::new(endpoint, region)), url))
 }
 
 /// A table, and nothing else: no file of a function outlives its process.
