@@ -1,5 +1,7 @@
 //! The functions' binaries on Lambda, DynamoDB, S3 and SQS, all emulated, with `respaldo worker`.
 
+mod faults;
+
 mod scenarios {
     use respaldo_testkit::scenario::{CloudHost, functions_folder};
 

@@ -16,6 +16,7 @@
 //! - [`clock_changes`]: every change of clocks of every zone, from 2020 to 2035;
 //! - [`clock_shift`]: a wall clock that a test moves under real processes;
 //! - [`cron`]: a second reading of crontabs, by the minute, to compare the product with;
+//! - [`crowd`]: many databases that are due at once, on any catalog;
 //! - [`faults`]: an OpenDAL layer that counts storage calls and fails the one you name;
 //! - [`scenario`]: what users do, written once and run against every host;
 //! - [`tools`]: simulated engine tools for PATH that lie, hang and die, and record how they were called.
@@ -32,6 +33,7 @@ pub mod catalog;
 pub mod clock_changes;
 pub mod clock_shift;
 pub mod cron;
+pub mod crowd;
 pub mod documentdb;
 pub mod faults;
 mod guardian;

@@ -139,6 +139,16 @@ pub struct CloudHost {
 impl CloudHost {
     /// Deploys the binaries of a folder.
     pub async fn start(functions: PathBuf, respaldo: &Path, variables: Vec<(String, String)>) -> Self {
+        Self::start_within(functions, respaldo, variables, LONGEST_EVENT).await
+    }
+
+    /// The same with another time for each event.
+    pub async fn start_within(
+        functions: PathBuf,
+        respaldo: &Path,
+        variables: Vec<(String, String)>,
+        timeout: Duration,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ShiftedClock::new(folder.path());
         let moto = Moto::shared();
@@ -152,7 +162,7 @@ impl CloudHost {
             folder: folder.path().join("functions"),
             moto,
             variables: all,
-            timeout: LONGEST_EVENT,
+            timeout,
         });
         let cloud = cloud.await;
         let worker = worker(respaldo, folder.path(), &cloud);

@@ -34,7 +34,7 @@ pub use hosts::{Catalog, CloudHost, LocalHost, functions_folder, keys, table_url
 pub use jobs::*;
 pub use journey::*;
 pub use requests::*;
-pub use source::Source;
+pub use source::{Hold, Source};
 pub use uploads::*;
 
 /// The password by which the hosts' databases are reached: it must not be found in any output.

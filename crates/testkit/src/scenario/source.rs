@@ -1,5 +1,8 @@
 //! A PostgreSQL database that is backed up.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Stdio};
+
 use serde_json::{Value, json};
 
 use crate::host;
@@ -63,9 +66,32 @@ impl Source {
         fields
     }
 
+    /// Keeps everybody from reading its orders, until what is answered is dropped: a dump that begins does not end.
+    pub fn hold(&self) -> Hold {
+        let mut psql = self.postgres.client("psql", &self.name);
+        psql.arg("-qAt").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut psql = psql.spawn().unwrap();
+        let sql = b"BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; SELECT 'held';\n";
+        psql.stdin.as_mut().unwrap().write_all(sql).unwrap();
+        let mut told = String::new();
+        BufReader::new(psql.stdout.take().unwrap()).read_line(&mut told).unwrap();
+        assert_eq!(told, "held\n");
+        Hold(psql)
+    }
+
     /// The password, which nothing must print.
     pub fn password(&self) -> &str {
         self.postgres.password()
+    }
+}
+
+/// A lock on a source.
+pub struct Hold(Child);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 
