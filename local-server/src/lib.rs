@@ -2,9 +2,11 @@
 //!
 //! A tour: [`Settings`] gathers flags, environment and `config.yaml`; [`Installation`] opens what they
 //! name; [`bind`] takes the port; [`run`] serves until it is told to stop. The scheduler ticks, the
-//! worker answers the doorbell, and both hosts' routes are the same.
+//! worker answers the doorbell, and both hosts' routes are the same. [`work`] is a worker alone, for jobs that need
+//! a host without a deadline.
 
 mod installation;
+mod long_worker;
 mod rebuild;
 mod scheduler;
 mod server;
@@ -15,6 +17,7 @@ mod worker;
 use respaldo_api::Function;
 
 pub use installation::Installation;
+pub use long_worker::work;
 pub use rebuild::{RebuildRequest, rebuild};
 pub use server::{bind, run, serve, stop_signal};
 pub use settings::{Overrides, Settings};
