@@ -11,7 +11,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use respaldo_adapters::environment::{self, EnvSecrets};
 use respaldo_adapters::identity;
-use respaldo_adapters::storage::STORES;
 use respaldo_core::config::{Config, Entry};
 use respaldo_core::engine::process::Invocation;
 use respaldo_core::engine::{Toolbox, built};
@@ -114,7 +113,9 @@ fn read(file: Option<&Path>) -> anyhow::Result<Option<(String, Config)>> {
     let path = file.unwrap_or(Path::new(CONFIG_FILE));
     let name = path.display().to_string();
     match fs::read_to_string(path) {
-        Ok(text) => Ok(Some((name.clone(), Config::parse_named(&name, &text, STORES)?))),
+        Ok(text) => {
+            Ok(Some((name.clone(), Config::parse_named(&name, &text, respaldo_local_server::BUILD)?)))
+        }
         Err(error) if error.kind() == Io::NotFound && file.is_none() => Ok(None),
         Err(error) => Err(error).with_context(|| format!("read {name}")),
     }

@@ -33,7 +33,6 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use exit::Exit;
-use respaldo_adapters::storage::STORES;
 use respaldo_core::config::Config;
 use respaldo_local_server::{Overrides, Settings, bind, run, stop_signal};
 
@@ -187,7 +186,7 @@ impl Serve {
 fn check(file: &std::path::Path) -> anyhow::Result<ExitCode> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(|| format!("read {name}"))?;
-    let config = Config::parse_named(&name, &text, STORES)?;
+    let config = Config::parse_named(&name, &text, respaldo_local_server::BUILD)?;
     println!("{name}: no errors; {} databases", config.databases.len());
     if let Some(file) = &config.identity_file {
         println!("  identities that open encrypted backups: {file} (respaldo doctor reads it)");

@@ -16,11 +16,11 @@ mod worker;
 
 use respaldo_api::Function;
 
-pub use installation::Installation;
+pub use installation::{Installation, open_catalog};
 pub use long_worker::work;
 pub use rebuild::{RebuildRequest, rebuild};
 pub use server::{bind, run, serve, stop_signal};
-pub use settings::{Overrides, Settings};
+pub use settings::{BUILD, Overrides, Settings};
 
 /// The functions that this host runs.
 pub fn functions() -> Vec<Function> {

@@ -1,10 +1,12 @@
-//! The scheduler: every function's tick at the start, then every few seconds.
+//! The scheduler: every function's tick at the start, then every few seconds; and the metrics' way to a
+//! pushgateway, where there is one.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::join_all;
+use respaldo_adapters::pushgateway::{self, Gateway};
 use respaldo_api::function::TickFn;
 use respaldo_core::ports::Event;
 use respaldo_core::{App, Error};
@@ -12,6 +14,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 const BETWEEN_TICKS: Duration = Duration::from_secs(5);
+/// The catalog decides whether another host was faster.
+const BETWEEN_PUSHES: Duration = Duration::from_mins(1);
 
 /// Ticks until told to stop, each function beside the others: one that takes long (retention, when much is
 /// to be removed) delays nobody's schedule.
@@ -31,6 +35,24 @@ async fn repeat(app: &App, tick: TickFn, mut stop: watch::Receiver<bool>) {
                 Err(error) => report(app, error).await,
             }
             sleep(BETWEEN_TICKS).await;
+        }
+    };
+    tokio::select! {
+        () = forever => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Pushes the metrics until told to stop, where there is a gateway.
+pub(crate) async fn push(app: App, gateway: Option<Gateway>, mut stop: watch::Receiver<bool>) {
+    let Some(gateway) = gateway else { return };
+    let forever = async {
+        loop {
+            // What became of it, it has told by itself.
+            if AssertUnwindSafe(pushgateway::push(&app, &gateway)).catch_unwind().await.is_err() {
+                report(&app, Error::internal("push the metrics", "it panicked")).await;
+            }
+            sleep(BETWEEN_PUSHES).await;
         }
     };
     tokio::select! {

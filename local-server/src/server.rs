@@ -92,6 +92,8 @@ pub async fn serve(
     let stopping = watch::Sender::new(false);
     let ticks = functions().into_iter().filter_map(|function| function.tick).collect();
     let scheduler = tokio::spawn(scheduler::run(app.clone(), ticks, stopping.subscribe()));
+    let pushes = scheduler::push(app.clone(), settings.pushgateway.clone(), stopping.subscribe());
+    let pushes = tokio::spawn(pushes);
     let works = functions().into_iter().filter_map(|function| function.job).collect();
     let owner = format!("local-server {} {}", process::id(), SystemIds.ulid(app.now()));
     let worker = Arc::new(Worker::new(owner));
@@ -107,7 +109,7 @@ pub async fn serve(
     stop.await;
     tracing::info!("stopping: jobs that run go back to the queue");
     stopping.send_replace(true);
-    for ended in [scheduler.await, worker.await] {
+    for ended in [scheduler.await, worker.await, pushes.await] {
         ended.map_err(|error| Error::internal("stop", error))?;
     }
     if timeout(LAST_ANSWERS, http).await.is_err() {
@@ -120,7 +122,7 @@ pub async fn serve(
 fn announce(settings: &Settings, address: SocketAddr) {
     tracing::info!(
         listen = %address,
-        catalog = %settings.catalog.display(),
+        catalog = %settings.catalog,
         storage = settings.storage,
         "serving http://{address} (documentation at /docs)"
     );

@@ -5,14 +5,21 @@ use std::io::ErrorKind as Io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use respaldo_adapters::catalog::CatalogUrl;
+use respaldo_adapters::pushgateway::Gateway;
 use respaldo_adapters::storage::STORES;
-use respaldo_adapters::url::Url;
 use respaldo_adapters::{environment, settings};
 use respaldo_api::access::{Guard, Hosts, Keys};
-use respaldo_core::config::Config;
+use respaldo_core::config::{Build, Config};
 use respaldo_core::ports::SecretString;
 use respaldo_core::seal::Identity;
 use respaldo_core::{Error, ErrorKind, Limits, Result};
+
+/// What this build can open.
+pub const BUILD: Build = Build {
+    stores: STORES,
+    catalogs: if cfg!(feature = "aws") { Build::SQLITE_AND_DYNAMODB } else { Build::SQLITE },
+};
 
 const CONFIG_FILE: &str = "config.yaml";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
@@ -41,8 +48,8 @@ pub struct Overrides {
 pub struct Settings {
     /// Address and port to listen on.
     pub listen: SocketAddr,
-    /// The catalog's file.
-    pub catalog: PathBuf,
+    /// Where the catalog is.
+    pub catalog: CatalogUrl,
     /// The storage's URL.
     pub storage: String,
     /// Who may come in.
@@ -57,6 +64,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The file's content, with the environment's defaults.
     pub config: Config,
+    /// Where the metrics are pushed to, besides being there to be scraped.
+    pub pushgateway: Option<Gateway>,
     /// Databases of the file to back up at once, by the id of their entry.
     pub backup_now: Vec<String>,
 }
@@ -73,13 +82,14 @@ impl Settings {
             Ok::<_, Error>(text.filter(|text| !text.is_empty()).or_else(|| file.clone()))
         };
         let catalog = either(&overrides.catalog, "CATALOG_URL", &config.catalog)?;
-        let catalog = catalog_file(catalog.as_deref().unwrap_or(CATALOG))?;
+        let catalog = CatalogUrl::parse(catalog.as_deref().unwrap_or(CATALOG))?;
         let storage = either(&overrides.storage, "STORAGE_URL", &config.storage)?;
         let keys = Keys::read(environment::secret)?;
         let open = config.server.allow_unauthenticated;
         let listen = listen(overrides.listen, &config)?;
         check_exposure(listen, keys.is_some() || open)?;
-        let limits = config.limits(folder_of(&catalog).join("staging"), settings::threads())?;
+        check_object_lock(&config, storage.as_deref().unwrap_or(STORAGE))?;
+        let limits = config.limits(catalog.data().join("staging"), settings::threads())?;
         Ok(Self {
             listen,
             catalog,
@@ -90,18 +100,15 @@ impl Settings {
             path: settings::path(),
             limits,
             config,
+            pushgateway: Gateway::from_environment()?,
             backup_now: overrides.backup_now.clone(),
         })
     }
 
-    /// The folder of the catalog, where what belongs to this installation lies.
+    /// The folder where what belongs to this installation lies: the catalog's, where it is a file.
     pub fn data(&self) -> &Path {
-        folder_of(&self.catalog)
+        self.catalog.data()
     }
-}
-
-fn folder_of(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn read_config(path: Option<&Path>) -> Result<Config> {
@@ -111,7 +118,7 @@ fn read_config(path: Option<&Path>) -> Result<Config> {
             let name = file.display().to_string();
             let text = String::from_utf8(bytes)
                 .map_err(|_| Error::new(ErrorKind::Config, name.clone(), "the file is not UTF-8"))?;
-            Config::parse_named(&name, &text, STORES)
+            Config::parse_named(&name, &text, BUILD)
         }
         Err(error) if error.kind() == Io::NotFound && path.is_none() => Config::parse(""),
         Err(error) => Err(Error::new(
@@ -120,6 +127,21 @@ fn read_config(path: Option<&Path>) -> Result<Config> {
             format!("{}: {error}", file.display()),
         )),
     }
+}
+
+/// Locks take a store that has them, and a build that can ask for them.
+fn check_object_lock(config: &Config, storage: &str) -> Result<()> {
+    if config.object_lock.is_none() {
+        return Ok(());
+    }
+    let refused = |why: &str| refused("retention.object_lock", why);
+    if !storage.starts_with("s3://") {
+        return Err(refused("only storage on s3:// has such locks").with_mend("take it out, or use a bucket"));
+    }
+    if !cfg!(feature = "aws") {
+        return Err(refused("this build cannot lock objects").with_mend("build Respaldo with --features aws"));
+    }
+    Ok(())
 }
 
 fn listen(flag: Option<SocketAddr>, config: &Config) -> Result<SocketAddr> {
@@ -145,15 +167,6 @@ fn check_exposure(listen: SocketAddr, allowed: bool) -> Result<()> {
     ))
 }
 
-pub(crate) fn catalog_file(text: &str) -> Result<PathBuf> {
-    let url = Url::parse("catalog", text)?;
-    if url.scheme != "sqlite" {
-        return Err(url.refuse(format!("there is no catalog {}://; there is sqlite://", url.scheme)));
-    }
-    url.finish("sqlite:// takes none")?;
-    url.path()
-}
-
 fn refused(field: &str, why: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, "read the settings", why).with_field(field)
 }
@@ -173,12 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn a_catalog_that_is_not_sqlite_is_refused() {
-        assert_eq!(catalog_file(CATALOG).unwrap(), Path::new("data/catalog.db"));
-        assert_eq!(catalog_file("sqlite:///srv/c.db").unwrap(), Path::new("/srv/c.db"));
-        for url in ["dynamodb://table", "sqlite://", "sqlite://x?mode=ro", "data/catalog.db"] {
-            assert_eq!(catalog_file(url).unwrap_err().field(), Some("catalog"), "{url}");
-        }
+    fn object_locks_are_refused_where_nothing_can_hold_them() {
+        let text = "retention:\n  object_lock: {mode: governance, days: 1}\n";
+        let config = Config::parse(text).unwrap();
+        let error = check_object_lock(&config, STORAGE).unwrap_err();
+        assert_eq!(error.field(), Some("retention.object_lock"));
+        assert!(check_object_lock(&Config::parse("").unwrap(), STORAGE).is_ok());
+        assert_eq!(check_object_lock(&config, "s3://bucket/x").is_ok(), cfg!(feature = "aws"));
     }
 
     #[test]

@@ -21,6 +21,7 @@ impl Events for TracingEvents {
             Event::JobEnded(job) => of_job(&job),
             Event::TickFailed(error) => tracing::error!(%error, "tick failed"),
             Event::StorageRefused(error) => tracing::error!(%error, "storage refused"),
+            Event::MetricsNotPushed(error) => tracing::warn!(%error, "metrics not pushed"),
             _ => tracing::info!("something happened that this version has no words for"),
         }
         Ok(())

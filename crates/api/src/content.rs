@@ -183,7 +183,7 @@ fn position(text: &str) -> Position {
 }
 
 /// `attachment` with the name in ASCII for old clients and in UTF-8 for the others.
-fn disposition(name: &str) -> String {
+pub(crate) fn disposition(name: &str) -> String {
     let plain =
         |character: char| character.is_ascii_graphic() && !matches!(character, '"' | '\\' | '%' | ';');
     let ascii: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();

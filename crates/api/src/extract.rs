@@ -71,7 +71,8 @@ async fn body(request: Request) -> Result<Bytes, Problem> {
     })
 }
 
-fn is_json(request: &Request) -> bool {
+/// Whether a request's body is JSON, by what its headers say.
+pub fn is_json(request: &Request) -> bool {
     let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();

@@ -14,6 +14,7 @@ pub type TickFn = for<'a> fn(&'a App) -> BoxFuture<'a, Result<Ticked>>;
 pub type JobFn = for<'a> fn(&'a App, JobId, &'a Worker) -> BoxFuture<'a, Result<Ran>>;
 
 /// A unit of deployment: HTTP routes, and what it does on a tick or for a job.
+#[derive(Clone)]
 pub struct Function {
     /// Its name, also the name under which it is deployed.
     pub name: &'static str,

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use respaldo_core::App;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{
@@ -102,11 +103,17 @@ fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Ope
     .filter_map(|(method, operation)| operation.as_mut().map(|operation| (method, operation)))
 }
 
+/// The text of `/openapi.json`.
+pub(crate) fn text(document: &OpenApi) -> Bytes {
+    // Only maps whose keys are no text could fail, and it has none.
+    serde_json::to_vec(document).map_or_else(|_| Bytes::new(), Bytes::from)
+}
+
 /// The document and the page that shows it.
-pub(crate) fn pages(document: &OpenApi) -> Router<App> {
-    let document = Arc::new(document.clone());
+pub(crate) fn pages(document: Bytes) -> Router<App> {
+    let json = [(CONTENT_TYPE, "application/json")];
     Router::new()
-        .route("/openapi.json", get(move || async move { Json(document) }))
+        .route("/openapi.json", get(move || async move { (json, document) }))
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .route("/docs/", get(|| async { page("") }))
         .route("/docs/{*rest}", get(|Path(rest): Path<String>| async move { page(&rest) }))

@@ -1,9 +1,14 @@
 //! Amazon's services behind the ports.
 //!
-//! A tour: [`sdk`] is the one configuration that every client is made from; [`sqs`] is the doorbell, and the
-//! queue that workers hear; [`ecs`] starts workers that have no deadline.
+//! A tour: [`sdk`] is the one configuration that every client is made from; [`dynamodb`] is the catalog;
+//! [`sqs`] is the doorbell, and the queue that workers hear; [`ecs`] starts workers that have no deadline;
+//! [`object_lock`] is what S3 does with versions and locks.
 
 mod answer;
+pub mod dynamodb;
 pub mod ecs;
+pub mod object_lock;
 pub mod sdk;
 pub mod sqs;
+
+pub use dynamodb::Dynamo;

@@ -227,7 +227,15 @@ impl Queue {
     ///
     /// # Errors
     /// What the service answers; the message comes again then, which does no harm.
-    pub async fn delete(&self, receipt: &str) -> Result<()> {
+    pub async fn delete(&self, received: &Received) -> Result<()> {
+        self.delete_by(&received.receipt).await
+    }
+
+    /// As [`Self::delete`], for a message that somebody else received and passed on, by its receipt handle.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn delete_by(&self, receipt: &str) -> Result<()> {
         let delete = self.client.delete_message().queue_url(&self.url).receipt_handle(receipt);
         delete.send().await.map(drop).map_err(|e| failed("delete a message", &e))
     }

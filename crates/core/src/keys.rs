@@ -7,6 +7,7 @@
 //! packages/{package id}/{attempt}/{name}                        a package's archive; volumes as above
 //! packages/{package id}/{attempt}/manifest.json                 written last
 //! databases/{database uid}.json                                 the database's definition
+//! incoming/{upload id}                                          a file that was sent, until it is a backup
 //! {name}                                                        local disk: a hard link to the artifact
 //! ```
 //! Attempts never share a key, so no write needs a condition and nothing is ever overwritten.
@@ -19,6 +20,8 @@ pub const BACKUPS: &str = "backups/";
 pub const PACKAGES: &str = "packages/";
 /// The folder of definitions.
 pub const DEFINITIONS: &str = "databases/";
+/// The folder of files that are sent to storage, and not yet backups.
+pub const INCOMING: &str = "incoming/";
 /// What a manifest is called in its attempt's folder.
 pub const MANIFEST: &str = "manifest.json";
 /// What a small object is called, last, while local disk is writing it.
@@ -72,6 +75,11 @@ pub fn manifest_below(attempt: &str) -> String {
 /// The key of an attempt's manifest.
 pub fn manifest(database: DatabaseUid, backup: JobId, attempt: u32) -> String {
     format!("{}{MANIFEST}", attempt_prefix(database, backup, attempt))
+}
+
+/// The key of a file that is sent to storage; `upload` is also the id of the backup that it becomes.
+pub fn incoming(upload: JobId) -> String {
+    format!("{INCOMING}{upload}")
 }
 
 /// The key of a database's definition.

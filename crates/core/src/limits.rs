@@ -51,6 +51,8 @@ pub struct Limits {
     pub uploads: Uploads,
     /// How packages are made.
     pub package: package::Policy,
+    /// When files are looked for that were sent to storage and that nobody completed.
+    pub incoming_turn: package::Hourly,
     /// What this host can answer over HTTP.
     pub host: HostLimits,
     /// How good backups are locked in a store that has such locks; none: not at all.

@@ -6,12 +6,13 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::app::App;
-use crate::backup::{queued, staging, sweep, tombstone};
+use crate::backup::{lock, queued, staging, sweep, tombstone};
 use crate::databases::{self, definition};
 use crate::jobs::{self, aftermath};
 use crate::model::{BackupKind, Database, Job, JobId, Status, WorkKind};
 use crate::ports::Event;
 use crate::schedule::Timing;
+use crate::upload::incoming;
 use crate::{Error, ErrorKind, Result};
 
 /// How much a tick looks at; what is left over is due at the next one.
@@ -62,6 +63,10 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         }
     }
     ticked.swept += staging::sweep(app).await?;
+    match incoming::sweep(app).await {
+        Ok(swept) => ticked.swept += swept,
+        Err(e) => tell(app, e.within("look for files that nobody completed")).await?,
+    }
     Ok(ticked)
 }
 
@@ -102,6 +107,8 @@ async fn attend_job(app: &App, job: Job, now: Timestamp, ticked: &mut Ticked) ->
             if job.tell_at().is_some_and(|at| at <= now) {
                 aftermath::see_to(app, &job).await?;
                 ticked.told += 1;
+            } else if job.lock_at().is_some_and(|at| at <= now) {
+                lock::see_to(app, &job).await?;
             }
             ticked.swept += sweep::sweep(app, &job).await?;
         }

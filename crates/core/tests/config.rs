@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use respaldo_core::ErrorKind;
-use respaldo_core::config::{Config, MAX_BYTES, MAX_DATABASES, Stores};
+use respaldo_core::config::{Build, Config, MAX_BYTES, MAX_DATABASES, Stores};
 
 fn database(fields: &str) -> String {
     let base = "name: x\n    engine: postgres\n    host: h\n    database_name: d";
@@ -298,6 +298,20 @@ fn a_store_is_accepted_where_the_build_has_it_and_else_refused_with_the_reason()
         let refused = line(&text, with).expect("it is refused");
         assert!(refused.contains("holds a key or a password") && !refused.contains("hunter2"), "{refused}");
     }
+}
+
+#[test]
+fn a_catalog_is_accepted_where_the_build_has_it_and_else_refused_with_the_reason() {
+    let text = "catalog: dynamodb://respaldo?region=eu-west-1\n";
+    let build = |catalogs| Build { catalogs, ..Build::default() };
+    let read = |catalogs| Config::parse_named("config.yaml", text, build(catalogs));
+    let url = read(Build::SQLITE_AND_DYNAMODB).unwrap().catalog;
+    assert_eq!(url.as_deref(), Some("dynamodb://respaldo?region=eu-west-1"));
+    let refused = read(Build::SQLITE).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("config.yaml:1:10: catalog: ") && refused.contains("--features aws"),
+        "{refused}"
+    );
 }
 
 #[test]

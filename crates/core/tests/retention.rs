@@ -73,6 +73,9 @@ impl Dice {
             stored,
             verdict: if stored { self.one_of(&verdicts) } else { None },
             pinned: kind == BackupKind::Safety && !self.one_in(3),
+            locked_until: self.one_in(6).then(|| {
+                now + SignedDuration::from_hours(24 * (i64::try_from(self.below(10)).unwrap() - 5))
+            }),
             needed: self.one_in(20),
         }
     }
@@ -161,6 +164,7 @@ impl Law<'_> {
             || !self.policy.enabled
             || self.failing()
             || job.needed
+            || job.locked_until.is_some_and(|until| until > self.now)
     }
 
     fn removes(&self, job: &Outline) -> bool {
@@ -284,6 +288,7 @@ fn days_old(id: u64, days: i64) -> Outline {
         stored: true,
         verdict: None,
         pinned: false,
+        locked_until: None,
         needed: false,
     }
 }
@@ -413,4 +418,14 @@ fn records_of_runs_without_a_backup_go_after_their_time_but_the_last_run_stays()
     let a_day = Policy { retention_days: Some(1), ..unlimited };
     assert_eq!(told(&a_day, &jobs, now())[2], "remove: older than 7 days");
     assert_eq!(told(&a_day, &jobs, now())[5], "keep: frozen: the last run failed");
+}
+
+#[test]
+fn a_backup_that_is_locked_in_storage_is_removed_when_the_lock_has_ended_and_not_before() {
+    let until = now() + SignedDuration::from_hours(48);
+    let locked = Outline { locked_until: Some(until), ..days_old(1, 20) };
+    let jobs = [days_old(2, 1), locked];
+    let before = until - SignedDuration::from_secs(1);
+    assert_eq!(told(&BOTH, &jobs, before)[1], format!("locked: locked until {until}"));
+    assert_eq!(told(&BOTH, &jobs, until)[1], "remove: older than 15 days");
 }

@@ -3,6 +3,7 @@
 //! - [`app`]: an installation in this process whose clock, storage and surroundings a test holds;
 //! - [`aws`]: moto and dynalite, emulators of Amazon's services that tests share;
 //! - [`catalog`]: the contract suite that every catalog passes;
+//! - [`lambda`]: the functions' binaries as Lambda runs them, and the cloud around them;
 //! - [`postgres`]: PostgreSQL servers of two major versions on private ports, and a sample database
 //!   that holds everything awkward;
 //! - [`mysql`]: the same for MariaDB and, where it can be had, MySQL;
@@ -32,6 +33,7 @@ pub mod documentdb;
 pub mod faults;
 mod guardian;
 pub mod host;
+pub mod lambda;
 pub mod mysql;
 pub mod not_mongod;
 pub mod postgres;

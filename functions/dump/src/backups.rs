@@ -151,6 +151,7 @@ pub(crate) async fn get(State(app): State<App>, JobIdPath(id): JobIdPath) -> Ans
     responses(
         (status = 204, description = "It is gone."),
         (status = 202, description = "Somebody reads it; it goes as soon as they have ended."),
+        (status = 409, description = "It has not ended, something needs it, or it is locked in storage: the answer says until when."),
     )
 )]
 pub(crate) async fn delete(State(app): State<App>, JobIdPath(id): JobIdPath) -> Answer<StatusCode> {

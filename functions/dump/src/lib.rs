@@ -1,9 +1,12 @@
-//! The function that makes backups: the routes below `/backups`, `/uploads` and `/jobs`, the tick, and the job.
+//! The function that makes backups: the routes below `/backups`, `/uploads` and `/jobs`, the test of a connection, the
+//! tick, and the job.
 
 mod backups;
 mod download;
 mod events;
 mod jobs;
+mod probe;
+mod sent;
 mod uploads;
 
 use axum::extract::DefaultBodyLimit;
@@ -20,11 +23,13 @@ pub fn function() -> Function {
         .routes(routes!(backups::get, backups::delete))
         .routes(routes!(download::download))
         .merge(OpenApiRouter::new().routes(routes!(uploads::create)).layer(DefaultBodyLimit::disable()))
+        .routes(routes!(sent::complete))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::log))
         .routes(routes!(events::events))
-        .routes(routes!(jobs::cancel));
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(probe::test));
     Function {
         name: "dump",
         routes,

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures::stream::unfold;
 use futures::{FutureExt as _, TryStreamExt as _};
-use respaldo_api::extract::Params;
+use respaldo_api::extract::{JsonObject, Params, is_json};
 use respaldo_api::idempotency::{Claim, IdempotencyKey};
 use respaldo_api::types::{BackupView, UploadView};
 use respaldo_core::model::{Job, JobId, Status};
@@ -20,6 +20,7 @@ use respaldo_core::{App, Error, ErrorKind, Result, backup};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::backups::Answer;
+use crate::sent::{self, UploadAnswer, UploadBody};
 
 const OPERATION: &str = "receive a file";
 const MEND: &str = "send the file alone as the body (curl --data-binary @FILE), or as the only part of a form (curl -F file=@FILE)";
@@ -29,15 +30,19 @@ const MEND: &str = "send the file alone as the body (curl --data-binary @FILE), 
 ///
 /// The body is the file itself, of whatever media type, or a form (`multipart/form-data`) of one part. What it is
 /// is told by its content, never by its name. The answer comes when the backup is stored and proven.
+///
+/// Or the file is sent to storage: a body of JSON, without a query, is answered with the address to send it to, and
+/// `POST /uploads/{id}/complete` makes the backup. A host that takes no file itself (AWS Lambda) knows this way
+/// only; elsewhere it is there where storage is on S3.
 #[utoipa::path(
     post, path = "/uploads", tag = "backups",
     params(
-        ("database_id" = i64, Query, description = "The database that it is a backup of."),
+        ("database_id" = Option<i64>, Query, description = "The database that it is a backup of; it must be given beside a file."),
         ("filename" = Option<String>, Query, description = "What the file is called, for the log."),
         ("Idempotency-Key" = Option<String>, Header, description = "The same file with the same key within 24 hours makes one backup. The key is bound to the query and to the announced length, not to the bytes."),
     ),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, description = "The backup.", body = UploadView, headers(("Location" = String))))
+    request_body(content((Vec<u8> = "application/octet-stream"), (UploadBody = "application/json"))),
+    responses((status = 201, description = "The backup; or, for a body of JSON, where to send the file.", body = UploadAnswer, headers(("Location" = String))))
 )]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -45,8 +50,16 @@ pub(crate) async fn create(
     mut params: Params,
     request: Request,
 ) -> Answer<Response> {
+    let database = params.database_id()?;
+    if database.is_none() && is_json(&request) {
+        params.finish()?;
+        return sent::create(&app, &key, JsonObject::from_request(request, &()).await?).await;
+    }
+    if app.limits.host.presigned_uploads {
+        return Err(sent::not_here().into());
+    }
     let missing = || Error::invalid("database_id", "it is missing; it must be a database's number");
-    let database = params.database_id()?.ok_or_else(missing)?;
+    let database = database.ok_or_else(missing)?;
     let filename = params.text("filename")?;
     params.finish()?;
     let (length, is_form) = (announced(request.headers())?, is_form(request.headers())?);

@@ -1,11 +1,14 @@
 //! A package's bytes, or those of one of its members.
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
+use respaldo_api::access::Granted;
 use respaldo_api::content::File;
 use respaldo_api::extract::{JobIdPath, Params};
+use respaldo_api::handout;
+use respaldo_api::types::DownloadView;
 use respaldo_core::backup::Download;
 use respaldo_core::model::{Artifact, Job, Status};
 use respaldo_core::package::{self, MemberDownload};
@@ -17,6 +20,10 @@ use crate::routes::Answer;
 ///
 /// With `member=FILE` only that member is read from storage, in a zip file as in a tar file. `ETag` is the
 /// SHA-256 of what is downloaded; `Repr-Digest` lets the receiver check it.
+///
+/// What is longer than the host sends (on AWS Lambda) is answered with JSON: the address at which the store has
+/// it, for 5 minutes; of a member of a zip file also the `range` there. A member of a tar.gz file is asked for in
+/// ranges.
 #[utoipa::path(
     get, path = "/packages/{id}/download", tag = "packages",
     params(
@@ -27,7 +34,11 @@ use crate::routes::Answer;
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the bytes that the caller has."),
     ),
     responses(
-        (status = 200, description = "The archive, or the member.", content_type = "application/octet-stream", body = Vec<u8>),
+        (
+            status = 200,
+            description = "The archive, or the member; as JSON where the store gives it out, on a host that sends nothing of that length (AWS Lambda).",
+            content((Vec<u8> = "application/octet-stream"), (DownloadView = "application/json"))
+        ),
         (status = 206, description = "A part of it.", content_type = "application/octet-stream", body = Vec<u8>),
         (status = 304, description = "The caller has it."),
         (status = 416, description = "The range lies outside."),
@@ -35,6 +46,7 @@ use crate::routes::Answer;
 )]
 pub(crate) async fn download(
     State(app): State<App>,
+    Extension(granted): Extension<Granted>,
     method: Method,
     headers: HeaderMap,
     JobIdPath(id): JobIdPath,
@@ -56,9 +68,25 @@ pub(crate) async fn download(
     let Some(range) = selection.wanted(file.length).filter(|_| method != Method::HEAD) else {
         return Ok((status, head, Body::empty()).into_response());
     };
+    let too_long = handout::is_needed(&app, range.end - range.start);
+    let shown_as = handout::shown_as(&file);
     let bytes = match &member {
-        None => Download::open(&app, id).await?.stream(range),
-        Some(member) => MemberDownload::open(&app, id, member).await?.stream(range),
+        None => {
+            let download = Download::open(&app, id).await?;
+            if too_long {
+                let handed = download.hand_out(&app, 0..artifact.size_bytes, &shown_as).await?;
+                return Ok(handout::answer(id, &file, granted, handed));
+            }
+            download.stream(range)
+        }
+        Some(member) => {
+            let download = MemberDownload::open(&app, id, member).await?;
+            if too_long {
+                let handed = download.hand_out(&app, &shown_as).await?;
+                return Ok(handout::answer(id, &file, granted, handed));
+            }
+            download.stream(range)
+        }
     };
     Ok((status, head, Body::from_stream(bytes)).into_response())
 }

@@ -40,7 +40,7 @@ impl Queue for sqs::Queue {
     }
 
     fn delete<'a>(&'a self, letter: &'a Letter) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.delete(&letter.receipt))
+        Box::pin(self.delete_by(&letter.receipt))
     }
 }
 

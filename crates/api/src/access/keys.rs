@@ -124,6 +124,13 @@ impl Granted {
         Self { admin: true, restore: true, delete: true }
     }
 
+    /// The scopes, for the log.
+    pub(crate) fn names(self) -> String {
+        let all = [(self.admin, "admin"), (self.restore, "restore"), (self.delete, "delete")];
+        let open: Vec<&str> = all.iter().filter_map(|(open, name)| open.then_some(*name)).collect();
+        open.join(", ")
+    }
+
     /// Whether this scope is open.
     pub fn has(self, scope: Scope) -> bool {
         match scope {

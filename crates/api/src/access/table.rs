@@ -76,6 +76,7 @@ pub const TABLE: &[Rule] = &[
     rule(Method::POST, "/backups/{id}/restore", Scope::Restore),
     rule(Method::POST, "/backups/{id}/verify", Scope::Admin),
     upload("/uploads", Scope::Admin, Scope::Restore),
+    either(Method::POST, "/uploads/{id}/complete", Scope::Admin, Scope::Restore),
     rule(Method::POST, "/packages", Scope::Admin),
     rule(Method::GET, "/packages", Scope::Admin),
     rule(Method::GET, "/packages/{id}", Scope::Admin),

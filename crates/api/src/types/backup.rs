@@ -75,6 +75,9 @@ pub struct BackupView {
     /// collection or table for itself), or null where nobody knows.
     #[schema(value_type = Option<String>)]
     pub consistency: Option<Consistency>,
+    /// Its store lets nobody remove it before then; null while it is not locked.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub locked_until: Option<Timestamp>,
     /// Why it ended badly, or its last attempt did.
     pub error: Option<ErrorView>,
     /// The last test restore.
@@ -118,6 +121,7 @@ impl BackupView {
             md5: artifact.as_ref().map(|artifact| artifact.md5.clone()),
             sha256: artifact.map(|artifact| artifact.sha256),
             consistency: backup.consistency,
+            locked_until: backup.lock.and_then(|lock| lock.held_until()),
             error: job.error.as_ref().map(ErrorView::from),
             verification: backup.verification.map(VerificationView::from),
         })

@@ -6,6 +6,7 @@ mod job;
 mod package;
 mod restore;
 mod retention;
+mod transfer;
 
 use jiff::Timestamp;
 use respaldo_core::Error;
@@ -21,6 +22,7 @@ pub use self::job::{JobView, LogLineView, ProgressView, ResultView};
 pub use self::package::{LeftOutView, MemberView, PackagePlanView, PackageView};
 pub use self::restore::{RefusalView, RestorePlanView, RestoreResultView, TargetView};
 pub use self::retention::{AppliedView, DecisionView, FateView, PlanView};
+pub use self::transfer::{DownloadPartView, DownloadView, UploadTicketView};
 
 /// Why something ended badly.
 #[derive(Debug, Clone, Serialize, ToSchema)]

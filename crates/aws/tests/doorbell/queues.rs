@@ -31,9 +31,9 @@ async fn each_job_rings_where_it_can_be_worked_on() {
         let heard = Queue::new(&config, &queue.url);
         let [received] = heard.receive(10, Duration::ZERO).await.unwrap().try_into().unwrap();
         assert_eq!(Message::parse(&received.body).unwrap(), Message::Job(job.id));
-        heard.delete(&received.receipt).await.unwrap();
+        heard.delete(&received).await.unwrap();
         // Once more: what is gone may be deleted again.
-        heard.delete(&received.receipt).await.unwrap();
+        heard.delete(&received).await.unwrap();
     }
     for queue in [&dumps, &packages, &long] {
         assert_eq!(moto.queued(&queue.url).await, (0, 0));

@@ -7,18 +7,43 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::model::{Artifact, Job, JobId, Status};
 use crate::ports::{Catalog, Clock};
-use crate::storage::Storage;
+use crate::storage::{Presigned, Storage};
 use crate::{Error, Result};
 
 /// A reader that dies is forgotten after this long.
 const HOLD: SignedDuration = SignedDuration::from_secs(60);
 const RENEW_EVERY: Duration = Duration::from_secs(20);
+
+/// How long addresses open what they stand for.
+pub const HANDED_OUT: SignedDuration = SignedDuration::from_mins(5);
+
+/// Addresses of a download's bytes, end to end.
+#[derive(Debug)]
+pub struct HandedOut {
+    /// Until then they open it.
+    pub expires_at: Timestamp,
+    /// In the order of the bytes.
+    pub pieces: Vec<Piece>,
+}
+
+/// Bytes of one object.
+#[derive(Debug)]
+pub struct Piece {
+    /// What to ask the store.
+    pub request: Presigned,
+    /// Which bytes of the object.
+    pub range: Range<u64>,
+    /// The object's length.
+    pub object_bytes: u64,
+    /// SHA-256 of the whole object, in hex.
+    pub object_sha256: String,
+}
 
 /// What the leases of a backup's readers begin with.
 pub(crate) fn lease_prefix(id: JobId) -> String {
@@ -61,6 +86,36 @@ impl Download {
     /// Its artifact.
     pub fn artifact(&self) -> &Artifact {
         &self.artifact
+    }
+
+    /// Gives out the addresses at which the store has a range of its bytes, for [`HANDED_OUT`]. Deletion waits as
+    /// long as they open anything; what was begun by then is the store's to end.
+    ///
+    /// # Errors
+    /// `Unsupported` where the store gives out none.
+    pub async fn hand_out(self, app: &App, range: Range<u64>, disposition: &str) -> Result<HandedOut> {
+        let ttl = Duration::try_from(HANDED_OUT).unwrap_or_default();
+        let now = app.now();
+        // A little longer: the addresses are made after it.
+        let (name, expires_at) =
+            (format!("{}{}", lease_prefix(self.job.id), app.ids.ulid(now)), now + HANDED_OUT);
+        let until = expires_at.checked_add(HOLD).unwrap_or(expires_at);
+        app.catalog.acquire_lease(&name, "address", now, until).await?;
+        let mut pieces = Vec::new();
+        let mut offset = 0;
+        for volume in &self.artifact.volumes {
+            let (start, end) = (range.start.max(offset), range.end.min(offset + volume.size_bytes));
+            if start < end {
+                pieces.push(Piece {
+                    request: self.storage.presign_read(&volume.key, ttl, disposition).await?,
+                    range: start - offset..end - offset,
+                    object_bytes: volume.size_bytes,
+                    object_sha256: volume.sha256.clone(),
+                });
+            }
+            offset += volume.size_bytes;
+        }
+        Ok(HandedOut { expires_at, pieces })
     }
 
     /// Streams a range of its bytes; deletion waits until the stream is dropped.

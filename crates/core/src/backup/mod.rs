@@ -8,6 +8,7 @@
 mod adopt;
 pub(crate) mod attempt;
 pub(crate) mod download;
+pub(crate) mod lock;
 mod manifest;
 pub(crate) mod naming;
 pub mod open;
@@ -17,7 +18,7 @@ pub(crate) mod sweep;
 pub(crate) mod tombstone;
 
 pub(crate) use self::adopt::in_clear;
-pub use self::download::Download;
+pub use self::download::{Download, HANDED_OUT, HandedOut, Piece};
 pub(crate) use self::naming::claim_key;
 pub use self::run::run;
 pub(crate) use self::run::{run_in_place, take_in};
@@ -80,6 +81,8 @@ pub(crate) fn queued(
         consistency: None,
         fingerprint: None,
         verification: None,
+        lock: None,
+        incoming: None,
         pinned: kind == BackupKind::Safety,
     };
     let mut job = Job::dump(id, (database.id, database.uid), backup, created_at, app.limits.attempts);
@@ -109,8 +112,8 @@ pub async fn stats(app: &App, database: Option<DatabaseId>) -> Result<Totals> {
 /// and a later tick will finish.
 ///
 /// # Errors
-/// `Conflict` for one that has not ended, for the safety backup of a restore that nobody has confirmed, and for
-/// one that a package is being made of.
+/// `Conflict` for one that has not ended, for the safety backup of a restore that nobody has confirmed, for
+/// one that a package is being made of, and for one that is locked in storage.
 pub async fn delete(app: &App, id: JobId) -> Result<bool> {
     let found = get(app, id).await?;
     // Without its database no restore can be confirmed any more, nor undone.
@@ -119,6 +122,7 @@ pub async fn delete(app: &App, id: JobId) -> Result<bool> {
         return Err(need.refusal("delete a backup"));
     }
     aftermath::see_to(app, &found).await?;
+    lock::refuse_locked(app, &found, "delete a backup").await?;
     let delete = |job: &mut Job| {
         if undoable && job.backup()?.pinned && job.status == Status::Succeeded {
             return Err(needed(job.id));

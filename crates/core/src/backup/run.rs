@@ -12,17 +12,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::adopt::{self, Finished};
 use super::attempt::{Attempt, Dumped, Supply};
 use super::engine_of;
+use super::lock;
 use super::naming;
 use super::staging::Staging;
 use super::sweep;
 use super::tombstone;
 use crate::app::App;
 use crate::databases;
-use crate::engine::{JobLog, Meter, Source};
+use crate::engine::{JobLog, Meter, ResolvedLogin, Source};
 use crate::jobs::keeper::{Stop, flush};
 use crate::jobs::{self, Held, Post, Ran, Worker, aftermath};
 use crate::model::{BackupKind, Job, JobId, Status, WorkKind};
 use crate::storage::Upload;
+use crate::upload::incoming::Sent;
 use crate::{Error, ErrorKind, Result};
 
 /// Works on a dump job: takes its lease, dumps, proves, commits. Every failure that belongs to the job is
@@ -85,7 +87,7 @@ impl<'a> Running<'a> {
             Err(e) if e.kind() == ErrorKind::Fenced => return Err(e),
             Err(e) => return self.failed(e.within("look at earlier attempts")).await,
         }
-        if job.backup()?.kind == BackupKind::Uploaded {
+        if job.backup()?.kind == BackupKind::Uploaded && job.backup()?.incoming.is_none() {
             // Its bytes are gone with whoever received them.
             return self.failed(broken_off()).await;
         }
@@ -95,7 +97,11 @@ impl<'a> Running<'a> {
                 .with_mend("see the host's log: was it out of memory, or killed?");
             return self.failed(error).await;
         }
-        match self.prepare(job).await {
+        let prepared = match job.backup()?.incoming {
+            Some(_) => self.prepare_sent(job).await,
+            None => self.prepare(job).await,
+        };
+        match prepared {
             Ok(prepared) => self.attempt(prepared).await,
             Err(e) if e.kind() == ErrorKind::Fenced => Err(e),
             // Nothing has been written yet, so nothing of this attempt has to be removed.
@@ -110,6 +116,16 @@ impl<'a> Running<'a> {
             Err(e) if e.kind() == ErrorKind::Fenced => Err(e),
             Err(e) => self.failed_clean(job.attempts.current, e).await,
         }
+    }
+
+    /// Of a file that lies in storage.
+    async fn prepare_sent(&self, job: &Job) -> Result<Prepared> {
+        let app = self.app;
+        let log = JobLog::new(&app.clock, job.attempts.current, ResolvedLogin::default().redactor());
+        let started = job.started_at.unwrap_or(job.created_at);
+        let (job, name) = naming::named(app, job.clone(), self.held.fence, started).await?;
+        let sent = Sent::of(app, &job, log.clone()).ok_or_else(broken_off)?;
+        Ok(Prepared { job, name, supply: Box::new(sent), log, _staging: None })
     }
 
     async fn prepare(&self, job: &Job) -> Result<Prepared> {
@@ -253,7 +269,9 @@ impl<'a> Running<'a> {
         let attempt = artifact.attempt;
         let succeed = |job: &mut Job, fence, now| {
             job.succeed(fence, artifact.clone(), fingerprint.clone(), now)?;
-            job.backup_mut()?.consistency = consistency;
+            let lock = lock::wanted(self.app, job, now);
+            let backup = job.backup_mut()?;
+            (backup.consistency, backup.lock) = (consistency, lock);
             Ok(())
         };
         let committed = self.end(succeed).await;
@@ -295,7 +313,8 @@ struct Prepared {
 
 /// Where silence is a sender's, neither locks nor queries are to be looked for.
 fn of_a_sender(job: &Job, error: Error) -> Error {
-    let uploaded = job.backup().is_ok_and(|backup| backup.kind == BackupKind::Uploaded);
+    let uploaded =
+        job.backup().is_ok_and(|backup| backup.kind == BackupKind::Uploaded && backup.incoming.is_none());
     if uploaded && error.kind() == ErrorKind::Timeout && error.operation() == "dump" {
         return error.with_mend("send the file again, over a connection that does not stand still");
     }

@@ -3,6 +3,7 @@
 //! Only what belongs to a backup or a package of this catalog is ever removed, under an attempt that it did not
 //! commit or after it was marked `deleting`: whatever else lies in storage is somebody else's.
 
+use super::lock;
 use super::naming::claim_key;
 use super::tombstone;
 use crate::app::App;
@@ -84,8 +85,16 @@ pub(crate) async fn remove_attempt(app: &App, job: &Job, attempt: u32) -> Result
         }
     }
     app.storage.hide(&keys).await?;
-    app.storage.delete_below(&folder).await?;
+    empty(app, job, &folder).await?;
     complain(app).await
+}
+
+/// Removes everything below a job's folder: for good where the store keeps versions because of locks.
+async fn empty(app: &App, job: &Job, folder: &str) -> Result<usize> {
+    if lock::is_possible(app, job) {
+        return app.storage.purge_below(folder).await;
+    }
+    app.storage.delete_below(folder).await
 }
 
 /// Removes what the record itself names: the record is the last to know it, and a store's list may be
@@ -94,6 +103,10 @@ async fn remove_committed(app: &App, job: &Job) -> Result<()> {
     let Some(artifact) = job.artifact() else { return Ok(()) };
     let volumes: Vec<String> = artifact.volumes.iter().map(|volume| volume.key.clone()).collect();
     app.storage.hide(&volumes).await?;
+    if lock::is_possible(app, job) {
+        // A list of versions is never behind, and removing them one by one would only leave marks.
+        return Ok(());
+    }
     let attempt = keys::attempt_below(&folder(job)?, artifact.attempt);
     app.storage.delete(&keys::manifest_below(&attempt)).await?;
     for volume in &volumes {
@@ -111,7 +124,7 @@ async fn remove_stored(app: &App, job: &Job) -> Result<()> {
     let folder = folder(job)?;
     let keys = app.storage.list(&folder).await?;
     app.storage.hide(&keys).await?;
-    app.storage.delete_below(&folder).await.map(drop)
+    empty(app, job, &folder).await.map(drop)
 }
 
 /// Goes on with a deletion. True when it is gone; false while a reader holds it.

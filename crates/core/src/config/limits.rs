@@ -37,6 +37,7 @@ impl Config {
             run_as: server.run_as.clone(),
             uploads: self.uploads,
             package: self.package_policy()?,
+            incoming_turn: package::Hourly::default(),
             host: HostLimits::default(),
             object_lock: self.object_lock,
             defaults: self.global.settings.clone(),

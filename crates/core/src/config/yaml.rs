@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_saphyr::{Error as YamlError, NonFiniteFloatPolicy, Options, Spanned, budget};
 
 use crate::{Error, ErrorKind, Result};
@@ -27,6 +28,28 @@ pub(super) enum Tree {
     Text(String),
     List(Vec<Node>),
     Mapping(Vec<(Spanned<String>, Node)>),
+}
+
+impl Tree {
+    /// The same without places; none where a number is in it that no field takes.
+    pub(super) fn to_json(&self) -> Option<Value> {
+        Some(match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Whole(number) => (*number).into(),
+            Self::Number => return None,
+            Self::Text(text) => text.as_str().into(),
+            Self::List(items) => {
+                Value::Array(items.iter().map(|item| item.value.to_json()).collect::<Option<_>>()?)
+            }
+            Self::Mapping(fields) => {
+                let field = |(name, node): &(Spanned<String>, Node)| {
+                    Some((name.value.clone(), node.value.to_json()?))
+                };
+                Value::Object(fields.iter().map(field).collect::<Option<_>>()?)
+            }
+        })
+    }
 }
 
 /// The text as one tree; an empty file is [`Tree::Null`].

@@ -15,6 +15,7 @@ pub use self::definition::Definition;
 pub(crate) use self::validate::well_formed;
 pub use self::validate::{refuse_unbuilt, validate};
 use crate::app::App;
+use crate::backup::lock;
 use crate::backup::staging::Staging;
 use crate::engine::{self, JobLog, Probe, Source};
 use crate::jobs::{self, aftermath};
@@ -258,6 +259,9 @@ pub async fn remove(app: &App, id: DatabaseId, fate: Option<BackupsFate>) -> Res
             let elsewhere = |job: &Job| job.database_id() != Some(database.id);
             if let Some(need) = jobs::needed(app, wanted, elsewhere).await? {
                 return Err(need.refusal("remove a database"));
+            }
+            for backup in &backups {
+                lock::refuse_locked(app, backup, "remove a database").await?;
             }
             delete_all(app, &backups).await?;
         }

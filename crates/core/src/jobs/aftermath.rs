@@ -1,5 +1,5 @@
-//! What follows from the end of a job: it is counted, its database's retention is applied, and it is
-//! told.
+//! What follows from the end of a job: it is counted, its objects are locked, its database's retention is
+//! applied, and it is told.
 //!
 //! A job that ends is marked `untold` in the same write. Whoever ended it sees to the rest at once; when
 //! that fails, or the process dies, a tick does it later, so no end is lost between the record and those
@@ -12,11 +12,13 @@
 
 use super::MOST_CONFLICTS;
 use crate::app::App;
+use crate::backup::lock;
 use crate::jobs;
 use crate::model::{Database, DatabaseId, Job, JobId};
 use crate::package;
 use crate::ports::Event;
 use crate::retention;
+use crate::upload::incoming;
 use crate::verify;
 use crate::{Error, ErrorKind, Result};
 
@@ -44,9 +46,11 @@ pub(crate) async fn see_to_all(app: &App, jobs: &[Job]) -> Result<()> {
 
 async fn tell(app: &App, job: &Job) -> Result<()> {
     // Boxed, because every backup's own future would have to have room for it.
+    Box::pin(lock::see_to(app, job)).await?;
     Box::pin(retention::after_backup(app, job)).await?;
     Box::pin(verify::after_backup(app, job)).await?;
     Box::pin(package::after(app, job)).await?;
+    incoming::clear(app, job).await?;
     app.events.publish(Event::JobEnded(Box::new(job.clone()))).await?;
     let told = jobs::update(app, job.id, |job| {
         job.told();

@@ -75,7 +75,7 @@ impl PerDatabase {
                 "1 when this installation cannot back the database up (engine not built, or a variable \
                  with its credentials missing), else 0.",
             ),
-            enabled: Family::gauge("backup_database_enabled", "1 when the database's schedule runs, else 0."),
+            enabled: Family::gauge(super::EACH_DATABASE, "1 when the database's schedule runs, else 0."),
             verdicts: Family::counter(
                 "backup_verification_total",
                 "Test restores by their verdict: ok, failed, or not_verified where it could not be tried.",

@@ -27,6 +27,9 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Databases that are held in memory at once.
 const PAGE: usize = 1_000;
 
+/// The metric with one series for each database, whatever its state.
+const EACH_DATABASE: &str = "backup_database_enabled";
+
 /// Every metric of this installation at this moment.
 ///
 /// # Errors
@@ -48,6 +51,12 @@ pub async fn gather(app: &App) -> Result<Vec<MetricFamily>> {
     let unread = databases.unread();
     let installation = Installation::read(app, unread).await?;
     Ok(databases.into_families().chain(installation.into_families()).collect())
+}
+
+/// How many databases these metrics tell of.
+pub fn databases(families: &[MetricFamily]) -> usize {
+    let each = families.iter().find(|family| family.name() == EACH_DATABASE);
+    each.map_or(0, |family| family.get_metric().len())
 }
 
 /// The metrics in the text exposition format 0.0.4.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::database::{DumpFormat, EngineKind};
+use super::lock::Lock;
 use crate::fingerprint::Fingerprint;
 use crate::seal::Compression;
 
@@ -123,6 +124,16 @@ pub struct Verification {
     pub at: Option<Timestamp>,
 }
 
+/// A file that was sent to storage to become a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incoming {
+    /// Its length in bytes.
+    pub size_bytes: u64,
+    /// What its sender calls it. It is shown, and decides nothing.
+    #[serde(default)]
+    pub filename: Option<String>,
+}
+
 /// What a dump job makes. The policy is copied from the database when the job is created, so that a
 /// later change cannot alter what a running job promised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +173,12 @@ pub struct Backup {
     /// The last test restore.
     #[serde(default)]
     pub verification: Option<Verification>,
+    /// Its lock in storage, where it is to have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Lock>,
+    /// The file in storage that it is made of, and that goes when the job has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incoming: Option<Incoming>,
     /// A safety backup whose restore nobody has confirmed yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,

@@ -217,7 +217,7 @@ impl Job {
             _ => {
                 let litter = !self.attempts.litter.is_empty();
                 let sweep = litter.then(|| self.attempts.look_again_at.unwrap_or(self.created_at));
-                sweep.into_iter().chain(self.tell_at()).min()
+                sweep.into_iter().chain(self.tell_at()).chain(self.lock_at()).min()
             }
         };
         at.map(|at| self.attempts.not_before.map_or(at, |not_before| at.max(not_before)))
@@ -228,6 +228,11 @@ impl Job {
     pub fn tell_at(&self) -> Option<Timestamp> {
         let ended = self.finished_at.filter(|_| self.untold && self.status.is_terminal());
         ended.map(|at| at.checked_add(TELL_AGAIN_AFTER).unwrap_or(at))
+    }
+
+    /// When a tick should lock what it has stored, unless that is done.
+    pub fn lock_at(&self) -> Option<Timestamp> {
+        self.lock().filter(|_| self.status == Status::Succeeded)?.try_at
     }
 
     /// Records that all who must know of its end have been told.

@@ -20,7 +20,9 @@ pub(crate) mod signed;
 mod verify;
 mod work;
 
-pub use backup::{Artifact, Backup, BackupKind, Consistency, Verification, VerificationStatus, Volume};
+pub use backup::{
+    Artifact, Backup, BackupKind, Consistency, Incoming, Verification, VerificationStatus, Volume,
+};
 pub use database::{Credentials, Database, DumpFormat, EngineKind, Runner, Settings, VerifyPolicy};
 pub use history::{DURATION_BOUNDS, Durations, History, LastRun, LastSuccess, LastVerdict};
 pub use id::{DatabaseId, DatabaseUid, JobId};

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::backup::{BackupKind, VerificationStatus};
 use super::id::JobId;
 use super::job::{Job, Status};
+use super::lock::Lock;
 use super::package::PackageKind;
 
 /// The few fields of a dump job that retention judges by. It is read from a job's record without its
@@ -34,6 +35,8 @@ pub struct Outline {
     pub verdict: Option<VerificationStatus>,
     /// A safety backup whose restore nobody has confirmed yet.
     pub pinned: bool,
+    /// Its store lets nobody remove it before this instant.
+    pub locked_until: Option<Timestamp>,
     /// Whether a restore that has not ended names it. The record itself does not tell: whoever knows sets it.
     pub needed: bool,
 }
@@ -53,6 +56,7 @@ impl Outline {
             stored: backup.artifact.is_some(),
             verdict: backup.verification.as_ref().map(|verification| verification.status),
             pinned: backup.pinned,
+            locked_until: backup.lock.and_then(|lock| lock.held_until()),
             needed: false,
         })
     }
@@ -74,6 +78,7 @@ impl Outline {
             stored: package.artifact.is_some(),
             verdict: None,
             pinned: false,
+            locked_until: None,
             needed: false,
         })
     }
@@ -130,6 +135,8 @@ struct RecordedBackup {
     verification: Option<RecordedVerdict>,
     #[serde(default)]
     pinned: bool,
+    #[serde(default)]
+    lock: Option<Lock>,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +158,7 @@ impl From<Record> for Outline {
             stored: backup.artifact.is_some(),
             verdict: backup.verification.map(|verification| verification.status),
             pinned: backup.pinned,
+            locked_until: backup.lock.and_then(|lock| lock.held_until()),
             needed: false,
         }
     }

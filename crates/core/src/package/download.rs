@@ -7,9 +7,9 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::targz::{Unblock, stored_range};
 use crate::app::App;
-use crate::backup::Download;
+use crate::backup::{Download, HandedOut};
 use crate::model::{Job, JobId, Member, PackageFormat};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// One member of a package that is being read: the package's deletion waits for it.
 pub struct MemberDownload {
@@ -42,6 +42,26 @@ impl MemberDownload {
         let member = Self::find(download.job(), file)?.clone();
         let format = download.job().package()?.format;
         Ok(Self { download, member, format })
+    }
+
+    /// Gives out the addresses at which the store has all of it.
+    ///
+    /// # Errors
+    /// `TooLarge` in a tar file in gzip, where its bytes do not lie end to end.
+    pub async fn hand_out(self, app: &App, disposition: &str) -> Result<HandedOut> {
+        let Self { download, member, format } = self;
+        if format == PackageFormat::TarGz {
+            let what = format!(
+                "in a tar.gz file, a member of {} bytes has no address of its own",
+                member.size_bytes
+            );
+            return Err(Error::new(ErrorKind::TooLarge, "download a member", what)
+                .with_field("member")
+                .with_mend(
+                    "ask for it in ranges (Range: bytes=0-999999, and so on), or for the whole package",
+                ));
+        }
+        download.hand_out(app, member.offset..member.offset + member.size_bytes, disposition).await
     }
 
     /// Streams a range of its bytes; deletion waits until the stream is dropped.

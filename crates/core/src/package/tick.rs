@@ -79,7 +79,7 @@ impl Cron {
 pub struct Hourly(Arc<AtomicI64>);
 
 impl Hourly {
-    fn takes_turn(&self, now: Timestamp) -> bool {
+    pub(crate) fn takes_turn(&self, now: Timestamp) -> bool {
         let hour = now.as_second().div_euclid(SECONDS_PER_HOUR);
         self.0.swap(hour, Ordering::Relaxed) != hour
     }

@@ -30,6 +30,8 @@ pub enum Event {
     TickFailed(Error),
     /// Storage refuses something that nothing stops for but somebody should know of, with the mend.
     StorageRefused(Error),
+    /// The metrics did not reach the pushgateway. The next push brings them.
+    MetricsNotPushed(Error),
 }
 
 /// Takes events. They are told after the fact, so a failure here undoes nothing.

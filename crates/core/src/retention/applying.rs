@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::plan::{Decision, Frozen, Plan, Policy};
 use super::show;
 use crate::app::App;
-use crate::backup::sweep;
+use crate::backup::{lock, sweep};
 use crate::databases;
 use crate::model::{Database, DatabaseId, Job, JobId, LastRun, Outline, Status};
 use crate::ports::Event;
@@ -178,6 +178,10 @@ async fn remove(app: &App, basis: &Basis, decision: &Decision) -> Result<Step> {
         return Ok(Step::Taken);
     }
     if Outline::of(&job).as_ref() != Some(&decision.job) || !basis.still_holds(app).await? {
+        return Ok(Step::Changed);
+    }
+    if lock::held_until(app, &job).await?.is_some() {
+        // The record knows now, and so does the next plan.
         return Ok(Step::Changed);
     }
     match mark(app, job).await {

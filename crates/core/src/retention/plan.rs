@@ -11,6 +11,7 @@
 //! - The newest good backup of the database stays, of whatever kind but uploaded, and so does the newest
 //!   verified one.
 //! - Only good backups count; a run that failed pushes nothing out.
+//! - A backup that is locked in storage stays as long as the lock does.
 //! - A backup that a restore still needs which has not ended is left alone.
 //! - While the database is disabled, or its last run failed, no backup is removed.
 //! - A backup whose time has not come yet (the clock was ahead when it was made) is left alone, and
@@ -105,6 +106,8 @@ pub enum Reason {
     Undoes,
     /// A restore or a package that has not ended needs it.
     Needed,
+    /// Its store lets nobody remove it before then.
+    LockedUntil(Timestamp),
     /// The newest good backup of the database.
     NewestGood,
     /// The newest backup whose restored copy was found equal.
@@ -143,6 +146,7 @@ impl fmt::Display for Reason {
             Self::SafetyOlder(days) => write!(f, "a safety backup older than {days} days"),
             Self::Undoes => f.write_str("it undoes a restore"),
             Self::Needed => f.write_str("a restore or a package that has not ended needs it"),
+            Self::LockedUntil(until) => write!(f, "locked until {until}"),
             Self::NewestGood => f.write_str("the newest good backup"),
             Self::NewestVerified => f.write_str("the newest verified backup"),
             Self::OfKind(kind) => write!(f, "{}: kept", kind.as_str()),
@@ -267,7 +271,10 @@ impl<'a> Facts<'a> {
             (None, _) => (Action::Keep, kept),
             (Some(_), _) if job.needed => (Action::Locked, Reason::Needed),
             (Some(_), Some(frozen)) => (Action::Keep, Reason::Frozen(frozen)),
-            (Some(reason), None) => removal(job, reason),
+            (Some(reason), None) => match job.locked_until.filter(|until| *until > self.now) {
+                Some(until) => (Action::Locked, Reason::LockedUntil(until)),
+                None => removal(job, reason),
+            },
         }
     }
 

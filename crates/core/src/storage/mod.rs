@@ -10,6 +10,8 @@ mod confirm;
 mod error;
 mod listing;
 mod local;
+mod locks;
+mod presign;
 mod refusal;
 mod space;
 mod unfinished;
@@ -27,6 +29,8 @@ use opendal::Operator;
 pub use self::confirm::Confirmation;
 use self::local::LocalDisk;
 pub use self::local::MakeLink;
+pub use self::locks::{Locks, Version};
+pub use self::presign::Presigned;
 pub use self::space::Space;
 use self::unfinished::Unfinished;
 pub use self::unfinished::UnfinishedUploads;
@@ -73,6 +77,8 @@ pub struct Storage {
     operator: Operator,
     local: Option<LocalDisk>,
     unfinished: Option<Unfinished>,
+    locks: Option<Arc<dyn Locks>>,
+    signing: Option<Operator>,
     most_parts: u64,
     confirmation: Confirmation,
     location: String,
@@ -84,7 +90,16 @@ impl Storage {
     pub fn new(operator: Operator, location: impl Into<String>) -> Self {
         let location = location.into();
         let confirmation = Confirmation::Checksums;
-        Self { operator, local: None, unfinished: None, most_parts: MOST_PARTS, confirmation, location }
+        Self {
+            operator,
+            local: None,
+            unfinished: None,
+            locks: None,
+            signing: None,
+            most_parts: MOST_PARTS,
+            confirmation,
+            location,
+        }
     }
 
     /// Storage on local disk: the operator's root must be `root`.
@@ -185,6 +200,15 @@ impl Storage {
         }
     }
 
+    /// What tells an object from another under its key: its length and its entity tag; none when it is not there.
+    pub async fn tag(&self, key: &str) -> Result<Option<(u64, Option<String>)>> {
+        match self.operator.stat(key).await {
+            Ok(metadata) => Ok(Some((metadata.content_length(), metadata.etag().map(str::to_owned)))),
+            Err(e) if e.kind() == opendal::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(error::explain("look at an object", &e)),
+        }
+    }
+
     /// Removes an object; one that is not there counts as removed.
     pub async fn delete(&self, key: &str) -> Result<()> {
         match self.operator.delete(key).await {
@@ -256,6 +280,11 @@ impl Storage {
         }
     }
 
+    /// Streams an object of which the length is known.
+    pub fn stream(&self, key: &str, length: u64) -> BoxStream<'static, Result<Bytes>> {
+        self.read_pieces(vec![(key.to_owned(), 0..length)])
+    }
+
     /// Streams bytes of an artifact across its volumes. `range` counts from the artifact's first byte
     /// and must lie within it.
     pub fn read(&self, artifact: &Artifact, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
@@ -269,6 +298,10 @@ impl Storage {
             }
             offset += volume.size_bytes;
         }
+        self.read_pieces(pieces)
+    }
+
+    fn read_pieces(&self, pieces: Vec<(String, Range<u64>)>) -> BoxStream<'static, Result<Bytes>> {
         let operator = self.operator.clone();
         stream::iter(pieces)
             .then(move |(key, range)| {

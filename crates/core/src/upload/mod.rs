@@ -4,10 +4,13 @@
 //! bounds, `recognise` says what it is, and from there it goes the way of every dump: past an observer into
 //! sealing, storage, manifest and catalog. The sender is held back by whatever is slowest.
 //!
-//! The request that brings the file does the job itself, in a task of its own, so that it ends cleanly when
+//! A file may also be sent to storage, and become a backup there: `incoming`.
+//!
+//! The request that brings a file does the job itself, in a task of its own, so that it ends cleanly when
 //! the sender goes away. Nobody can take the job over: its bytes would be missing. A worker that finds its
 //! lease expired adopts what was finished, and else ends it.
 
+pub(crate) mod incoming;
 mod intake;
 mod recognise;
 mod refusal;
@@ -24,6 +27,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
+pub use self::incoming::{Ticket, complete, hand_out};
 use self::intake::{AHEAD, Arrived, Intake, Piece};
 pub use self::recognise::{HEAD, Recognised, recognise};
 use self::unpack::Opened;

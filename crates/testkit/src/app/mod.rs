@@ -114,6 +114,7 @@ impl TestApp {
             run_as: None,
             uploads: respaldo_core::limits::Uploads::default(),
             package: respaldo_core::package::Policy::default(),
+            incoming_turn: respaldo_core::package::Hourly::default(),
             host: respaldo_core::limits::HostLimits::default(),
             object_lock: None,
             defaults: serde_json::Map::new(),

@@ -72,6 +72,8 @@ pub fn job_of(id: u128, database: DatabaseId, kind: BackupKind, created_at: Time
         fingerprint: None,
         verification: None,
         consistency: None,
+        lock: None,
+        incoming: None,
         pinned: false,
     };
     let uid = DatabaseUid(Ulid::from_parts(7, database.0.unsigned_abs().into()));

@@ -1,7 +1,9 @@
 //! What a job works on, and what it makes.
 
 use super::{Job, Owner};
-use crate::model::{Artifact, Backup, DatabaseId, Package, Restoration, RestoreMode, TestRestore, Work};
+use crate::model::{
+    Artifact, Backup, DatabaseId, Lock, Package, Restoration, RestoreMode, TestRestore, Work,
+};
 use crate::{Error, Result};
 
 impl Job {
@@ -86,6 +88,11 @@ impl Job {
             Work::Package(package) => package.artifact.as_ref(),
             Work::Restore(_) | Work::Verify(_) => None,
         }
+    }
+
+    /// The lock that its backup has, or is to have.
+    pub fn lock(&self) -> Option<Lock> {
+        self.backup().ok()?.lock
     }
 
     /// The file name of what it puts into storage, once it has one.

@@ -156,6 +156,8 @@ pub(super) fn job(database: &Database, manifest: Manifest, last_attempt: u32, mo
         fingerprint: in_clear(manifest.content),
         verification: None,
         // Whether its restore was confirmed only the catalog knew.
+        lock: None,
+        incoming: None,
         pinned: manifest.kind == BackupKind::Safety,
     };
     let owner = (database.id, database.uid);
