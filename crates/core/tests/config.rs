@@ -179,7 +179,7 @@ const BAD_FIELDS: &[&str] = &[
     "password_var: [hunter2]",
     "username_var: 1USER",
     "default: true",
-    "runner: fargate",
+    "runner: ecs",
     "verify: nightly",
     "encryption: age1x",
 ];

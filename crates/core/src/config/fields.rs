@@ -108,7 +108,7 @@ fn setting(name: &str, place: &Place<'_>) -> Result<Option<Value>> {
         "enabled" | "package" | "users_and_roles" | "oplog" => place.boolean()?.into(),
         "collections" => texts(place)?.into(),
         "verify" => verify(place)?.into(),
-        "runner" => only(place, &["auto", "lambda", "fargate"])?.into(),
+        "runner" => place.choice(&["auto", "lambda", "fargate"])?.into(),
         _ => return Ok(None),
     };
     Ok(Some(value))
