@@ -12,7 +12,7 @@ use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{ObjectLockEnabled, ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode};
 use jiff::Timestamp;
 use respaldo_core::model::LockMode;
-use respaldo_core::storage::{Locks, Version};
+use respaldo_core::storage::{Bucket, Locks, Version};
 use respaldo_core::{Error, ErrorKind, Result};
 
 use crate::sdk;
@@ -27,21 +27,6 @@ const MEND_LOCKS: &str = "make a bucket with Object Lock (and so with versioning
 const MEND_RIGHTS: &str = "allow s3:GetBucketObjectLockConfiguration, s3:GetObject, s3:GetObjectRetention, s3:PutObjectRetention, \
                            s3:ListBucketVersions and s3:DeleteObjectVersion";
 
-/// Where an installation's objects lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bucket {
-    /// Its name.
-    pub name: String,
-    /// What every key begins with: empty, or ending with a slash.
-    pub root: String,
-    /// Where it is reached; none: where Amazon has it.
-    pub endpoint: Option<String>,
-    /// Its region; none: as the environment says.
-    pub region: Option<String>,
-    /// Whether its name stands in the path, and not in the host.
-    pub path_style: bool,
-}
-
 /// The locks of one bucket.
 #[derive(Debug, Clone)]
 pub struct S3Locks {
@@ -53,7 +38,7 @@ pub struct S3Locks {
 impl S3Locks {
     /// Makes a client with the usual credentials; nothing is asked yet.
     pub async fn open(bucket: Bucket) -> Self {
-        let config = sdk::load(bucket.endpoint.as_deref(), bucket.region.as_deref()).await;
+        let config = sdk::load(bucket.endpoint.as_deref(), Some(&bucket.region)).await;
         Self::with(&config, bucket)
     }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::config::Credentials;
 use jiff::{SignedDuration, Timestamp};
 use respaldo_adapters::storage::{AccessKey, Options, bucket, open_with};
-use respaldo_aws::object_lock::{Bucket, S3Locks};
+use respaldo_aws::object_lock::S3Locks;
 use respaldo_aws::sdk;
 use respaldo_core::model::{BackupKind, Database, Job, LockMode, ObjectLock, Status};
 use respaldo_core::ports::Event;
@@ -24,15 +24,8 @@ const DAYS: u32 = 10;
 
 async fn locks_of(url: &str) -> S3Locks {
     let bucket = bucket(url).unwrap().unwrap();
-    let bucket = Bucket {
-        name: bucket.name,
-        root: bucket.root,
-        endpoint: bucket.endpoint,
-        region: Some(bucket.region),
-        path_style: bucket.path_style,
-    };
     let key = Credentials::new(aws::ACCESS_KEY, aws::SECRET_KEY, None, None, "test");
-    let loader = sdk::loader(bucket.endpoint.as_deref(), bucket.region.as_deref());
+    let loader = sdk::loader(bucket.endpoint.as_deref(), Some(&bucket.region));
     S3Locks::with(&loader.credentials_provider(key).load().await, bucket)
 }
 
