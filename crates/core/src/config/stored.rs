@@ -101,7 +101,7 @@ impl Sections {
     pub fn config(&self, stores: Stores) -> Result<Config> {
         let text = self.text();
         let root = yaml::load(CALLED, &text)?;
-        sections::read(&place::Place::root(CALLED, &text, &root), stores)
+        sections::read(&place::Place::root(CALLED, &text, &root), stores.into())
     }
 
     fn text(&self) -> String {
