@@ -15,6 +15,9 @@ use respaldo_core::engine::Toolbox;
 use respaldo_core::keyring::MasterKey;
 use respaldo_core::model::JobId;
 use respaldo_core::ports::{Catalog, SecretString};
+#[cfg(feature = "aws")]
+use respaldo_core::storage::Locks as _;
+use respaldo_core::storage::Storage;
 use respaldo_core::{App, Error, ErrorKind, Result};
 use respaldo_sqlite::SqliteCatalog;
 use tokio::sync::mpsc::Receiver;
@@ -37,7 +40,7 @@ impl Installation {
     /// One line that names what cannot be used.
     pub async fn open(settings: &Settings) -> Result<Self> {
         let (catalog, key) = open_catalog(&settings.catalog, settings.master_key.as_ref()).await?;
-        let storage = storage::open(&settings.storage)?;
+        let storage = with_locks(storage::open(&settings.storage)?, settings).await?;
         prepare_staging(&settings.limits.staging)?;
         catalog.check().await?;
         storage.check().await.map_err(|error| error.with_field("storage"))?;
@@ -72,6 +75,31 @@ pub async fn open_catalog(
         CatalogUrl::Sqlite(file) => open_file(file, &url.data().join("master.key"), given),
         CatalogUrl::Dynamodb(table) => open_table(table, given).await,
     }
+}
+
+/// Gives storage on S3 its locks, and asks for them where backups are to be locked.
+#[cfg(feature = "aws")]
+async fn with_locks(storage: Storage, settings: &Settings) -> Result<Storage> {
+    let Some(bucket) = storage::bucket(&settings.storage)? else { return Ok(storage) };
+    let bucket = respaldo_aws::object_lock::Bucket {
+        name: bucket.name,
+        root: bucket.root,
+        endpoint: bucket.endpoint,
+        region: Some(bucket.region),
+        path_style: bucket.path_style,
+    };
+    let locks = respaldo_aws::object_lock::S3Locks::open(bucket).await;
+    if settings.limits.object_lock.is_some() {
+        locks.check().await.map_err(|error| error.with_field("retention.object_lock"))?;
+    }
+    Ok(storage.with_locks(Arc::new(locks)))
+}
+
+/// Without Amazon's SDK nothing has locks; settings that ask for them were refused.
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+async fn with_locks(storage: Storage, _settings: &Settings) -> Result<Storage> {
+    Ok(storage)
 }
 
 /// A new catalog comes after its key, so that no catalog ever stands without one; an existing file is

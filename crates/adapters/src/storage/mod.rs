@@ -22,6 +22,7 @@ use respaldo_core::ports::SecretString;
 use respaldo_core::storage::Storage;
 use respaldo_core::{Error, ErrorKind, Result};
 
+pub use self::s3::Bucket;
 use crate::url::Url;
 
 const FIELD: &str = "storage";
@@ -119,6 +120,15 @@ pub fn open_existing(text: &str) -> Result<Storage> {
         }
     }
     open(text)
+}
+
+/// The bucket of an `s3://` URL; none of another.
+///
+/// # Errors
+/// As [`open`].
+pub fn bucket(text: &str) -> Result<Option<Bucket>> {
+    let url = Url::parse(FIELD, text)?;
+    if url.scheme == "s3" { s3::bucket(url).map(Some) } else { Ok(None) }
 }
 
 /// [`open`] with other timeouts, or a key of its own.

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use respaldo_core::Result;
 use respaldo_core::model::{Database, DatabaseId, Job, JobId, Outline};
 use respaldo_core::ports::{Catalog, Claim, Cursor, Document, JobFilter, LogEntry, NewDatabase, Totals};
+use respaldo_core::{Error, Result};
 
 use super::Dynamo;
 

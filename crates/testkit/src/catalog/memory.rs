@@ -115,6 +115,10 @@ impl Catalog for MemoryCatalog {
         Ok(state.databases.range((from, Bound::Unbounded)).take(limit).map(|(_, one)| one.clone()).collect())
     }
 
+    async fn last_number(&self) -> Result<DatabaseId> {
+        Ok(DatabaseId(self.state().last_number))
+    }
+
     async fn update_database(&self, database: &Database) -> Result<Database> {
         let mut state = self.state();
         if state.databases.values().any(|other| other.uid == database.uid && other.id != database.id) {
