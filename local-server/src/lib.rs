@@ -4,20 +4,24 @@
 //! name; [`bind`] takes the port; [`run`] serves until it is told to stop. The scheduler ticks, the
 //! worker answers the doorbell, and both hosts' routes are the same.
 
+mod apply;
 mod installation;
 mod rebuild;
 mod scheduler;
 mod server;
 mod settings;
+mod transfer;
 mod welcome;
 mod worker;
 
 use respaldo_api::Function;
 
-pub use installation::{Installation, open_catalog};
+pub use apply::{ApplyRequest, Shown, apply};
+pub use installation::{Installation, open_catalog, secrets};
 pub use rebuild::{RebuildRequest, rebuild};
 pub use server::{bind, run, serve, stop_signal};
 pub use settings::{BUILD, Overrides, Settings};
+pub use transfer::{ExportRequest, ImportRequest, export, import};
 
 /// The functions that this host runs.
 pub fn functions() -> Vec<Function> {

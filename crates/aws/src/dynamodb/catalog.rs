@@ -32,6 +32,10 @@ impl Catalog for Dynamo {
         self.list_databases(after, limit).await
     }
 
+    async fn last_number(&self) -> Result<DatabaseId> {
+        self.last_number_given().await
+    }
+
     async fn update_database(&self, database: &Database) -> Result<Database> {
         self.change_a_database(database).await
     }
