@@ -10,6 +10,7 @@ mod rebuild;
 mod scheduler;
 mod server;
 mod settings;
+mod table;
 mod transfer;
 mod welcome;
 mod worker;
@@ -21,6 +22,7 @@ pub use installation::{Installation, open_catalog, secrets};
 pub use rebuild::{RebuildRequest, rebuild};
 pub use server::{bind, run, serve, stop_signal};
 pub use settings::{BUILD, Overrides, Settings};
+pub use table::init_catalog;
 pub use transfer::{ExportRequest, ImportRequest, export, import};
 
 /// The functions that this host runs.
