@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use respaldo_adapters::catalog::{CatalogUrl, Table};
 use respaldo_adapters::doorbell::InProcessDoorbell;
-use respaldo_adapters::environment::EnvSecrets;
 use respaldo_adapters::events::TracingEvents;
+use respaldo_adapters::secrets::{Chain, SecretsUrl};
 use respaldo_adapters::time::{SystemClock, SystemIds};
 use respaldo_adapters::{master_key, storage};
 use respaldo_core::engine::Toolbox;
@@ -18,7 +18,7 @@ use respaldo_core::ports::{Catalog, SecretString};
 #[cfg(feature = "aws")]
 use respaldo_core::storage::Locks as _;
 use respaldo_core::storage::Storage;
-use respaldo_core::{App, Error, ErrorKind, Result};
+use respaldo_core::{App, Error, ErrorKind, Result, transfer};
 use respaldo_sqlite::SqliteCatalog;
 use tokio::sync::mpsc::Receiver;
 
@@ -43,12 +43,13 @@ impl Installation {
         let storage = with_locks(storage::open(&settings.storage)?, settings).await?;
         prepare_staging(&settings.limits.staging)?;
         catalog.check().await?;
+        transfer::refuse_unfinished(&*catalog).await?;
         storage.check().await.map_err(|error| error.with_field("storage"))?;
         let (doorbell, rings) = InProcessDoorbell::new();
         let app = App {
             catalog,
             storage,
-            secrets: Arc::new(EnvSecrets),
+            secrets: Arc::new(secrets()?),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             doorbell: Arc::new(doorbell),
@@ -131,6 +132,29 @@ async fn open_table(table: &Table, given: Option<&SecretString>) -> Result<(Arc<
 async fn open_table(_table: &Table, _given: Option<&SecretString>) -> Result<(Arc<dyn Catalog>, MasterKey)> {
     let why = crate::BUILD.catalogs.why_left_out("dynamodb").unwrap_or_default();
     Err(Error::new(ErrorKind::Config, "open the catalog", why).with_field("catalog"))
+}
+
+/// Where references to secrets are resolved: the environment, and in a build with Amazon's services their stores.
+///
+/// # Errors
+/// `Config` when `SECRETS_URL` cannot be, or needs what this build has not.
+pub fn secrets() -> Result<Chain> {
+    let url = SecretsUrl::from_environment()?;
+    #[cfg(feature = "aws")]
+    {
+        let at = url.as_ref().map(|url| (url.endpoint.clone(), url.region.clone()));
+        let (endpoint, region) = at.unwrap_or_default();
+        Ok(Chain::before(Arc::new(respaldo_aws::secrets::AwsSecrets::new(endpoint, region)), url))
+    }
+    #[cfg(not(feature = "aws"))]
+    match url {
+        None => Ok(Chain::of_environment()),
+        Some(_) => {
+            let why = crate::BUILD.catalogs.why_left_out("dynamodb").unwrap_or_default();
+            Err(Error::new(ErrorKind::Config, "read the settings", why)
+                .with_field(respaldo_adapters::secrets::VARIABLE))
+        }
+    }
 }
 
 fn prepare_staging(folder: &Path) -> Result<()> {

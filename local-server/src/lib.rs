@@ -5,22 +5,26 @@
 //! worker answers the doorbell, and both hosts' routes are the same. [`work`] is a worker alone, for jobs that need
 //! a host without a deadline.
 
+mod apply;
 mod installation;
 mod long_worker;
 mod rebuild;
 mod scheduler;
 mod server;
 mod settings;
+mod transfer;
 mod welcome;
 mod worker;
 
 use respaldo_api::Function;
 
-pub use installation::{Installation, open_catalog};
+pub use apply::{ApplyRequest, Shown, apply};
+pub use installation::{Installation, open_catalog, secrets};
 pub use long_worker::work;
 pub use rebuild::{RebuildRequest, rebuild};
 pub use server::{bind, run, serve, stop_signal};
 pub use settings::{BUILD, Overrides, Settings};
+pub use transfer::{ExportRequest, ImportRequest, export, import};
 
 /// The functions that this host runs.
 pub fn functions() -> Vec<Function> {

@@ -21,8 +21,8 @@ pub const BUILD: Build = Build {
     catalogs: if cfg!(feature = "aws") { Build::SQLITE_AND_DYNAMODB } else { Build::SQLITE },
 };
 
-const CONFIG_FILE: &str = "config.yaml";
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
+pub(crate) const CONFIG_FILE: &str = "config.yaml";
+pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 const CATALOG: &str = "sqlite://data/catalog.db";
 const STORAGE: &str = "file://data/backups";
 

@@ -105,6 +105,11 @@ impl Dynamo {
         }
     }
 
+    pub(super) async fn last_number_given(&self) -> Result<DatabaseId> {
+        let item = self.get("read the last number of a database", &Key::new(COUNTER, DATABASES)).await?;
+        item.map_or(Ok(0), |item| number_of(&item, NUMBER)).map(DatabaseId)
+    }
+
     /// Numbers that are given out from now on are greater than this one.
     async fn count_from(&self, operation: &str, id: DatabaseId) -> Result<()> {
         let mut change = Change::default();

@@ -193,7 +193,8 @@ impl Catalog for MemoryCatalog {
     async fn totals(&self, database: Option<DatabaseId>) -> Result<Totals> {
         let mut totals = Totals::default();
         let state = self.state();
-        let counts = |job: &&Job| database.is_none_or(|id| Some(id) == job.database_id());
+        let counts =
+            |job: &&Job| job.backup().is_ok() && database.is_none_or(|id| Some(id) == job.database_id());
         for job in state.jobs.values().filter(counts) {
             sum(&mut totals, job);
         }
