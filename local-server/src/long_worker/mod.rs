@@ -3,6 +3,7 @@
 
 mod calls;
 mod once;
+mod settled;
 #[cfg(feature = "aws")]
 mod sqs;
 
@@ -67,7 +68,8 @@ pub async fn work(
     once: Option<JobId>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let installation = Installation::open(settings).await?;
+    let mut installation = Installation::open(settings).await?;
+    settled::settle(&mut installation.app, settings).await?;
     let Connected { installation, queue } = connect(installation).await?;
     let Installation { app, rings } = installation;
     let owner = format!("worker {} {}", process::id(), SystemIds.ulid(app.now()));

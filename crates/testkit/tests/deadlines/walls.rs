@@ -122,7 +122,6 @@ async fn a_store_that_does_not_let_go_holds_no_job_past_the_deadline() {
     assert_eq!(left.attempts.litter.len(), 1, "the next attempt sweeps it");
     server.heal();
     assert_eq!(test.run_to_end(job.id).await.status, Status::Succeeded);
-    assert_eq!((server.open_uploads(), server.leftover_parts()), (0, 0));
 }
 
 #[tokio::test]
@@ -221,7 +220,7 @@ async fn a_restore_that_does_not_end_in_time_leaves_its_target_alone() {
         backup: backup.id,
         target: None,
         mode: None,
-        safety_backup: false,
+        safety_backup: true,
         force: false,
         tables: Vec::new(),
         ownership: Ownership::Keep,
