@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use respaldo_core::Result;
 use respaldo_core::model::{Database, DatabaseId, Job, JobId, Outline};
 use respaldo_core::ports::{Catalog, Claim, Cursor, Document, JobFilter, LogEntry, NewDatabase, Totals};
-use respaldo_core::{Error, Result};
 
 use super::Dynamo;
 
@@ -107,6 +107,18 @@ impl Catalog for Dynamo {
         self.release_key(key, value).await
     }
 
+    async fn claims(&self, after: Option<&str>, limit: usize) -> Result<Vec<Claim>> {
+        self.list_claims(after, limit).await
+    }
+
+    async fn document(&self, name: &str) -> Result<Option<Document>> {
+        self.one_document(name).await
+    }
+
+    async fn put_document(&self, name: &str, text: &str, revision: u64) -> Result<u64> {
+        self.write_document(name, text, revision).await
+    }
+
     async fn acquire_lease(
         &self,
         name: &str,
@@ -128,20 +140,4 @@ impl Catalog for Dynamo {
     async fn live_leases(&self, prefix: &str, now: Timestamp) -> Result<Vec<String>> {
         self.leases_alive(prefix, now).await
     }
-
-    async fn claims(&self, _after: Option<&str>, _limit: usize) -> Result<Vec<Claim>> {
-        Err(later())
-    }
-
-    async fn document(&self, _name: &str) -> Result<Option<Document>> {
-        Err(later())
-    }
-
-    async fn put_document(&self, _name: &str, _text: &str, _revision: u64) -> Result<u64> {
-        Err(later())
-    }
-}
-
-fn later() -> Error {
-    Error::internal("use the catalog on DynamoDB", "it is not written yet")
 }

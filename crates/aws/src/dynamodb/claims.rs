@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::Timestamp;
+use respaldo_core::ports::Claim;
 use respaldo_core::{Error, ErrorKind, Result};
 
 use super::Dynamo;
@@ -11,10 +12,13 @@ use super::attributes::{
 use super::keys::{CLAIMS, named};
 use super::leases::forgotten_at;
 use super::packing::{Packed, unpack};
+use super::read::{Range, Walk};
 use super::write::{Change, Written};
 
 /// A claim that is given up or expires just when it is looked at is tried for so often.
 const MOST_ROUNDS: u32 = 16;
+/// A page of the list looks at no more than this.
+const MOST_OF_A_PAGE: usize = 1_000;
 
 fn key_of(name: &str) -> Key {
     Key::new(CLAIMS, named(name))
@@ -56,6 +60,32 @@ impl Dynamo {
         let change = Change::default().when_equal(WRITE, text(text_of(&item, WRITE)?));
         self.remove(OPERATION, &key, change).await.map(|_removed| ())
     }
+
+    pub(super) async fn list_claims(&self, after: Option<&str>, limit: usize) -> Result<Vec<Claim>> {
+        const OPERATION: &str = "list claims";
+        // Every key begins with "=".
+        let range = Range::After(after.map_or_else(|| " ".to_owned(), named));
+        let walk = Walk { page: Some(limit.min(MOST_OF_A_PAGE)), ..Walk::table(CLAIMS, range) };
+        let (mut found, mut from) = (Vec::new(), None);
+        while found.len() < limit {
+            let page = self.page(OPERATION, &walk, from).await?;
+            for item in &page.items {
+                found.push(claim_of(item)?);
+            }
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+}
+
+fn claim_of(item: &Item) -> Result<Claim> {
+    let expires_at = number_in::<i64>(item, EXPIRES_AT).map(Timestamp::from_millisecond).transpose();
+    let expires_at = expires_at.map_err(|error| Error::internal("read a claim", error))?;
+    Ok(Claim { key: text_of(item, NAME)?.to_owned(), value: value_of(item)?, expires_at })
 }
 
 fn claim_change(name: &str, value: Packed, now: Timestamp, expires_at: Option<Timestamp>) -> Change {

@@ -21,6 +21,8 @@ pub(super) const DATABASES: &str = "database";
 pub(super) const CLAIMS: &str = "claim";
 /// The partition of leases.
 pub(super) const LEASES: &str = "lease";
+/// The partition of documents.
+pub(super) const DOCUMENTS: &str = "document";
 /// What [`FAMILY`](super::attributes::FAMILY) holds.
 pub(super) const JOBS: &str = "job";
 

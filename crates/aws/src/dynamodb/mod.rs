@@ -1,7 +1,7 @@
 //! The catalog on DynamoDB: one table, for as many hosts as like.
 //!
-//! A tour: `catalog` hands the port's methods to `databases` (with `uids`), `jobs`, `lists`, `due`, `log`, `claims` and
-//! `leases`. They stand on `records` (a document under a revision, in `parts` where it is large), `write` (conditional
+//! A tour: `catalog` hands the port's methods to `databases` (with `uids`), `jobs`, `lists`, `due`, `log`, `claims`,
+//! `documents` and `leases`. They stand on `records` (a document under a revision, in `parts` where it is large), `write` (conditional
 //! writes that know themselves again) and `read` (consistent reads, batches, walks along an index). `attributes`, `keys`
 //! and `packing` say how things are named and stored, `table` what the table looks like, `failure` turns DynamoDB's words
 //! into the product's errors. `docs/catalog.md` lists items, access patterns, costs and promises.
@@ -10,6 +10,7 @@ mod attributes;
 mod catalog;
 mod claims;
 mod databases;
+mod documents;
 mod due;
 mod failure;
 mod jobs;
