@@ -12,6 +12,7 @@ mod rebuild;
 mod scheduler;
 mod server;
 mod settings;
+mod table;
 mod transfer;
 mod welcome;
 mod worker;
@@ -24,6 +25,7 @@ pub use long_worker::work;
 pub use rebuild::{RebuildRequest, rebuild};
 pub use server::{bind, run, serve, stop_signal};
 pub use settings::{BUILD, Overrides, Settings};
+pub use table::init_catalog;
 pub use transfer::{ExportRequest, ImportRequest, export, import};
 
 /// The functions that this host runs.

@@ -71,7 +71,9 @@ impl ShiftedClock {
 
 /// How far the clock of a process with these variables is ahead of the machine's, in milliseconds.
 pub(crate) fn ahead_ms(variables: &[(String, String)]) -> i64 {
-    let Some((_, file)) = variables.iter().find(|(name, _)| name == "FAKETIME_TIMESTAMP_FILE") else { return 0 };
+    let Some((_, file)) = variables.iter().find(|(name, _)| name == "FAKETIME_TIMESTAMP_FILE") else {
+        return 0;
+    };
     let text = fs::read_to_string(file).expect("the clock's file is there");
     text.trim().parse::<i64>().expect("it holds seconds") * 1_000
 }

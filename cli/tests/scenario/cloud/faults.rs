@@ -46,7 +46,8 @@ async fn what_nobody_can_read_goes_to_the_dead_letters_and_keeps_nobody_waiting(
     let Some(host) = host(&[], Duration::from_mins(15)).await else { return };
     let (api, source) = (Api::of(&host), Source::new());
     let queue = host.cloud.queue("dump").url.clone();
-    for junk in ["hunter2", "{}", r#"{"v":2,"job_id":"01ARZ3NDEKTSV4RRFFQ69G5FAV"}"#, r#"{"v":1,"job_id":7}"#] {
+    for junk in ["hunter2", "{}", r#"{"v":2,"job_id":"01ARZ3NDEKTSV4RRFFQ69G5FAV"}"#, r#"{"v":1,"job_id":7}"#]
+    {
         host.cloud.moto.send(&queue, junk).await;
     }
     let database = registered(&api, &source).await;

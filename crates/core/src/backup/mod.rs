@@ -127,6 +127,7 @@ pub async fn delete(app: &App, id: JobId) -> Result<bool> {
         if undoable && job.backup()?.pinned && job.status == Status::Succeeded {
             return Err(needed(job.id));
         }
+        lock::refuse_known(job, app.now(), "delete a backup")?;
         job.delete()
     };
     let job = jobs::update(app, id, delete).await?;

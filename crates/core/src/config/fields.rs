@@ -202,7 +202,6 @@ pub(super) fn recipients(place: &Place<'_>, installation: bool) -> Result<Vec<St
 
 /// The name of an environment variable, or of a secret in a store.
 pub(super) fn variable(place: &Place<'_>) -> Result<String> {
-    let name = place.text().map_err(|_| place.error("must be the name of an environment variable"))?;
-    let name = SecretName::parse(name).map_err(|error| place.refused(&error))?;
+    let name = SecretName::parse(place.text().unwrap_or_default()).map_err(|error| place.refused(&error))?;
     Ok(name.to_string())
 }

@@ -15,6 +15,7 @@ mod private;
 mod queue;
 mod s3;
 mod shared;
+mod table;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

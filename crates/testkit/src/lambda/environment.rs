@@ -51,7 +51,12 @@ impl Environment {
 
     /// Hands it an event and waits for the answer, not longer than `limit`; then it is killed. Its deadline is told
     /// by the clock that it goes by, which shows `now_ms`.
-    pub(super) async fn invoke(&mut self, event: &Value, limit: Duration, now_ms: i64) -> Result<Value, FunctionError> {
+    pub(super) async fn invoke(
+        &mut self,
+        event: &Value,
+        limit: Duration,
+        now_ms: i64,
+    ) -> Result<Value, FunctionError> {
         self.process.signal(Signal::CONT);
         self.wait_for_start().await?;
         let asked = *self.api.asked().borrow();

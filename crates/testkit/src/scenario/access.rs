@@ -21,13 +21,9 @@ pub async fn each_key_opens_its_own_scope(host: &mut dyn Host) {
         (Method::POST, &restore, Key::Restore, 404),
         (Method::DELETE, &backup, Key::Delete, 404),
     ] {
-        for (key, status) in [
-            (Key::None, 401),
-            (Key::Wrong, 401),
-            (Key::Admin, 403),
-            (Key::Restore, 403),
-            (Key::Delete, 403),
-        ] {
+        for (key, status) in
+            [(Key::None, 401), (Key::Wrong, 401), (Key::Admin, 403), (Key::Restore, 403), (Key::Delete, 403)]
+        {
             let expected = if key == opens { then } else { status };
             let request = api.request(method.clone(), path, key);
             let request = if method == Method::POST { request.json(&json!({})) } else { request };

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 
 use super::{ADMIN_KEY, Capabilities, DELETE_KEY, Host, MASTER_KEY, RESTORE_KEY};
-use crate::aws::{Bucket, Moto, REGION};
+use crate::aws::{Bucket, Moto};
 use crate::clock_shift::ShiftedClock;
 use crate::host;
 use crate::lambda::{Cloud, Delivery, Plan, Worker};
@@ -49,7 +49,7 @@ impl LocalHost {
             let moto = Moto::shared();
             let made = moto.bucket().await;
             variables.extend(moto.environment());
-            variables.push(("CATALOG_URL".to_owned(), table_url(respaldo, &moto)));
+            variables.push(("CATALOG_URL".to_owned(), moto.catalog().await));
             variables.push(("STORAGE_URL".to_owned(), made.url("r")));
             bucket = Some(made);
         }
@@ -154,7 +154,7 @@ impl CloudHost {
         let moto = Moto::shared();
         let mut all = keys();
         all.extend(clock.variables());
-        all.push(("CATALOG_URL".to_owned(), table_url(respaldo, &moto)));
+        all.push(("CATALOG_URL".to_owned(), moto.catalog().await));
         all.retain(|(name, _)| variables.iter().all(|(other, _)| other != name));
         all.extend(variables);
         let cloud = Cloud::start(Plan {
@@ -231,7 +231,8 @@ impl Host for CloudHost {
 /// # Panics
 /// When the named folder does not hold them.
 pub fn functions_folder(respaldo: &Path) -> Option<PathBuf> {
-    let is_whole = |folder: &Path| folder.join("respaldo-dump").exists() && folder.join("respaldo-register").exists();
+    let is_whole =
+        |folder: &Path| folder.join("respaldo-dump").exists() && folder.join("respaldo-register").exists();
     if let Some(folder) = host::given_functions_dir() {
         assert!(is_whole(&folder), "RESPALDO_TEST_FUNCTIONS holds no respaldo-dump: {}", folder.display());
         return Some(folder);
@@ -255,16 +256,6 @@ pub fn keys() -> Vec<(String, String)> {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec()
-}
-
-/// The URL of a new table of moto's, made as people make it.
-pub fn table_url(respaldo: &Path, moto: &Moto) -> String {
-    let table = host::unique("respaldo");
-    let url = format!("dynamodb://{table}?endpoint={}&region={REGION}", moto.endpoint());
-    let mut command = host::command(respaldo);
-    command.args(["catalog", "init", "--catalog", &url]).envs(moto.environment());
-    host::run(command, std::io::empty());
-    url
 }
 
 async fn corrupt_object(bucket: &Bucket, location: &str) {

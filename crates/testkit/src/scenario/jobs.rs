@@ -9,7 +9,8 @@ use crate::sqlite;
 pub async fn two_ticks_at_once_and_each_message_twice_make_one_backup(host: &mut dyn Host) {
     let host: &dyn Host = host;
     let (api, source) = (Api::of(host), Source::new());
-    let database = api.post("/databases", &source.fields(json!({ "schedule": "0 3 * * *" }))).await.expect(201);
+    let database =
+        api.post("/databases", &source.fields(json!({ "schedule": "0 3 * * *" }))).await.expect(201);
     host.deliver_twice();
     host.clock().move_to_hour(3);
     futures::join!(host.tick(), host.tick());
@@ -42,7 +43,10 @@ pub async fn a_host_that_is_restarted_goes_on_where_it_was(host: &mut dyn Host) 
     let api = Api::of(host);
     let found = api.get(&format!("/backups/{}", backup["id"].as_str().unwrap())).await.expect(200);
     assert_eq!(found, backup);
-    assert_eq!(api.get(&format!("/databases/{}", database["id"])).await.expect(200)["name"], database["name"]);
+    assert_eq!(
+        api.get(&format!("/databases/{}", database["id"])).await.expect(200)["name"],
+        database["name"]
+    );
     let again = api.back_up(&database).await;
     assert_ne!(again["id"], backup["id"]);
 }

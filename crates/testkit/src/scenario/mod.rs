@@ -18,8 +18,8 @@
 mod access;
 mod api;
 mod hosts;
-mod journey;
 mod jobs;
+mod journey;
 mod requests;
 mod source;
 mod uploads;
@@ -30,7 +30,7 @@ use crate::clock_shift::ShiftedClock;
 
 pub use access::*;
 pub use api::{Answer, Api, Key};
-pub use hosts::{Catalog, CloudHost, LocalHost, functions_folder, keys, table_url};
+pub use hosts::{Catalog, CloudHost, LocalHost, functions_folder, keys};
 pub use jobs::*;
 pub use journey::*;
 pub use requests::*;
@@ -103,7 +103,9 @@ pub trait Host: Send + Sync {
 pub fn assert_nothing_leaked(host: &dyn Host, further: &[&str]) {
     let log = host.log();
     assert!(!log.is_empty(), "the host's output is not found");
-    for secret in [ADMIN_KEY, RESTORE_KEY, DELETE_KEY, MASTER_KEY, crate::aws::SECRET_KEY].iter().chain(further) {
+    for secret in
+        [ADMIN_KEY, RESTORE_KEY, DELETE_KEY, MASTER_KEY, crate::aws::SECRET_KEY].iter().chain(further)
+    {
         assert!(!log.contains(secret), "a secret was printed: {secret}");
     }
 }

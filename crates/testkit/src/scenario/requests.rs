@@ -77,7 +77,8 @@ pub async fn the_events_of_a_job_tell_its_log_to_the_end(host: &mut dyn Host) {
     let lines = api.get(&format!("{path}/log")).await.expect(200);
     let lines = lines.as_array().unwrap();
     assert_eq!(told.matches("event: log").count(), lines.len(), "{told}");
-    let last = told.lines().filter_map(|line| line.strip_prefix("id:")).next_back().unwrap().trim().to_owned();
+    let last =
+        told.lines().filter_map(|line| line.strip_prefix("id:")).next_back().unwrap().trim().to_owned();
     let rest = events(Some(&last)).await;
     assert!(!rest.contains("event: log") && rest.contains("\"status\":\"succeeded\""), "{rest}");
 }
@@ -122,7 +123,8 @@ pub async fn a_refused_request_names_its_field(host: &mut dyn Host) {
     }
     api.post("/backups", &json!({ "database_id": "one" })).await.expect_problem(422, Some("database_id"));
     api.get("/backups?limit=0").await.expect_problem(422, Some("limit"));
-    let request = api.request(Method::POST, "/databases", Key::Admin).header("content-type", "application/json");
+    let request =
+        api.request(Method::POST, "/databases", Key::Admin).header("content-type", "application/json");
     api.send(request.body("{")).await.expect_problem(400, None);
     let text = api.request(Method::POST, "/databases", Key::Admin).header("content-type", "text/plain");
     api.send(text.body("{}")).await.expect_problem(415, None);

@@ -15,7 +15,11 @@ pub async fn a_file_of_the_users_becomes_a_backup(host: &mut dyn Host) {
     let file = api.download(&path, backup["size_bytes"].as_u64().unwrap()).await.to_vec();
     let whole = source.content();
     let uploaded = upload(&api, &database, file).await;
-    assert_eq!((&uploaded["kind"], &uploaded["status"]), (&json!("uploaded"), &json!("succeeded")), "{uploaded}");
+    assert_eq!(
+        (&uploaded["kind"], &uploaded["status"]),
+        (&json!("uploaded"), &json!("succeeded")),
+        "{uploaded}"
+    );
     source.run("DROP TABLE orders");
     let url = format!("/backups/{}/restore", uploaded["id"].as_str().unwrap());
     // Somebody's own file is loaded by who may do everything only when one insists.
@@ -56,7 +60,8 @@ async fn upload(api: &Api<'_>, database: &Value, file: Vec<u8>) -> Value {
 async fn try_upload(api: &Api<'_>, database: &Value, file: Vec<u8>) -> Answer {
     let path = format!("/uploads?database_id={}&filename=mine.sql.gz", database["id"]);
     let request = api.request(Method::POST, &path, Key::Admin);
-    let straight = api.send(request.header("content-type", "application/octet-stream").body(file.clone())).await;
+    let straight =
+        api.send(request.header("content-type", "application/octet-stream").body(file.clone())).await;
     if !api.host().capabilities().presigned_uploads {
         return straight;
     }
