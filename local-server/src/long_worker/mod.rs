@@ -41,6 +41,7 @@ pub(crate) trait Queue: Send + Sync {
 
 /// What a queue gave out.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "only SQS gives letters out"))]
 pub(crate) struct Letter {
     /// What it asks for; none where it cannot be read.
     pub(crate) asks: Result<Asks>,
@@ -50,6 +51,7 @@ pub(crate) struct Letter {
 
 /// What a letter asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "only SQS gives letters out"))]
 pub(crate) enum Asks {
     /// To look whether this job may be worked on.
     Job(JobId),

@@ -118,7 +118,9 @@ async fn a_dump_that_does_not_end_before_its_deadline_ends_on_the_worker() {
 async fn a_bucket_that_is_not_there_fails_the_backup_with_words_and_leaves_nothing_running() {
     let endpoint = respaldo_testkit::aws::Moto::shared().endpoint();
     let storage = format!("s3://nobody-s-bucket-7f3a/r?endpoint={endpoint}&region=us-east-1");
-    let Some(host) = host(&[("STORAGE_URL", &storage)], Duration::from_mins(15)).await else { return };
+    let Some(host) = host(&[("STORAGE_URL", storage.as_str())], Duration::from_mins(15)).await else {
+        return;
+    };
     let (api, source) = (Api::of(&host), Source::new());
     let answer = api.post("/databases", &source.fields(json!({}))).await;
     // The definition is written later, when there is storage.
