@@ -1,11 +1,13 @@
 //! What the template tells the functions and the worker, and how: by the names that the code reads, and no secret in clear.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::template::{FUNCTIONS, Template, list, shown};
+use crate::template::{FUNCTIONS, Template, list, root, shown};
 
 /// Names whose values are secret: only where to find them may be told.
 const SECRET: [&str; 5] = [
@@ -80,6 +82,35 @@ fn functions_and_worker_are_told_what_was_decided() {
         writeln!(text, "  {name}={value}").unwrap();
     }
     insta::assert_snapshot!(text);
+}
+
+/// The text of every source that is part of what is deployed.
+fn sources(folder: &Path, text: &mut String) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() && !["tests", "testkit", "examples"].iter().any(|other| name == *other) {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_variable_is_one_that_the_code_reads() {
+    let mut code = String::new();
+    ["crates", "local-server", "cli"].iter().for_each(|folder| sources(&root().join(folder), &mut code));
+    let template = Template::ours();
+    let mut told: BTreeSet<String> = of_the_worker(&template).into_keys().collect();
+    for function in FUNCTIONS {
+        told.extend(of_function(&template, function).into_keys().map(str::to_owned));
+    }
+    // It is read by the library that logs.
+    assert!(told.remove("RUST_LOG") && told.len() > 15, "the variables are not found");
+    let reads = |name: &str| code.contains(&format!("\"{}\"", name.strip_suffix("_FROM").unwrap_or(name)));
+    assert!(!reads("NO_SUCH_VARIABLE"));
+    let unread: Vec<&String> = told.iter().filter(|name| !reads(name)).collect();
+    assert!(unread.is_empty(), "nobody reads {unread:?}");
 }
 
 #[test]

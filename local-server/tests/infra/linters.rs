@@ -73,7 +73,7 @@ fn cfn_lint_finds_a_reference_that_dangles_and_a_runtime_and_a_clock_that_do_not
     // What the written form hides, and why the transformed one is looked at too.
     for (from, to, said) in [
         ("provided.al2023", "provided.al1999", "provided.al1999"),
-        ("rate(1 minute)", "rate(1 minutes)", "rate(1 minutes)"),
+        ("rate(1 minute)", "rate(1 minutes)", "'minutes' is not one of"),
     ] {
         let template = transform(&changed(folder.path(), from, to)).unwrap();
         let found = cfn_lint(&store(folder.path(), &template));

@@ -94,7 +94,10 @@ fn what_each_function_may_do_is_what_was_decided() {
     let template = Template::ours();
     let mut text = String::new();
     for (name, policy) in template.of("IAM::ManagedPolicy") {
-        write!(text, "{name}\n{}", lines(&policy["PolicyDocument"])).unwrap();
+        let roles = list(&policy["Roles"]).into_iter().map(|role| format!(" {}", shown(role)));
+        let roles: String = roles.collect();
+        let to = if roles.is_empty() { "" } else { ", of" };
+        write!(text, "{name}{to}{roles}\n{}", lines(&policy["PolicyDocument"])).unwrap();
     }
     for (role, _) in template.of("IAM::Role") {
         text += &written_out(&template, role);

@@ -90,6 +90,13 @@ fn faults(template: &Template) -> Vec<String> {
     faults.extend(
         mapped.keys().filter(|path| !known.contains(path.as_str())).map(|path| format!("{path} is no route")),
     );
+    let permitted = permitted(template);
+    let may = |function: &String, path: &str| {
+        permitted.iter().any(|(whom, what)| whom == function && (*what == "*" || *what == pattern(path)))
+    };
+    let refused =
+        mapped.iter().filter(|(path, function)| known.contains(path.as_str()) && !may(function, path));
+    faults.extend(refused.map(|(path, function)| format!("the API may not hand {path} to {function}")));
     faults
 }
 

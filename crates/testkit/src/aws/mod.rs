@@ -10,6 +10,7 @@
 //!   steps.
 //! - dynalite knows no transactions and no time to live.
 
+mod network;
 mod private;
 mod queue;
 mod s3;

@@ -40,7 +40,7 @@ where
     S: Store,
 {
     let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let sequences = proptest::collection::vec(op(), 1..LONGEST);
     let outcome = TestRunner::new(config)
         .run(&sequences, |ops| runtime.block_on(async { play(&make().await, ops).await }));

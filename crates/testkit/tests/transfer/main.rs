@@ -14,10 +14,9 @@ use respaldo_core::transfer::{
 };
 use respaldo_core::{ErrorKind, Result};
 use respaldo_sqlite::SqliteCatalog;
-use respaldo_testkit::catalog::sample::{
-    at, database, job_of, job_without_a_database, line, test_restore_of,
-};
-use respaldo_testkit::catalog::{MemoryCatalog, Store};
+use respaldo_testkit::catalog::MemoryCatalog;
+use respaldo_testkit::catalog::content::{Content, content, fill};
+use respaldo_testkit::catalog::sample::{at, database, job_without_a_database, line};
 
 mod faults;
 mod file;
