@@ -9,9 +9,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use respaldo_adapters::environment::{self, EnvSecrets};
+use respaldo_adapters::environment;
 use respaldo_adapters::identity;
-use respaldo_adapters::storage::STORES;
 use respaldo_core::config::{Config, Entry};
 use respaldo_core::engine::process::Invocation;
 use respaldo_core::engine::{Toolbox, built};
@@ -104,7 +103,7 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let toolbox = Toolbox::new(split_paths(&path)).with_distribution_folders();
     println!("respaldo {}", env!("CARGO_PKG_VERSION"));
     let config = read(file)?;
-    let found = examine(&toolbox, &EnvSecrets, config.as_ref()).await;
+    let found = examine(&toolbox, &respaldo_local_server::secrets()?, config.as_ref()).await;
     found.lines.iter().for_each(|line| println!("{line}"));
     Ok(if found.whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -114,7 +113,9 @@ fn read(file: Option<&Path>) -> anyhow::Result<Option<(String, Config)>> {
     let path = file.unwrap_or(Path::new(CONFIG_FILE));
     let name = path.display().to_string();
     match fs::read_to_string(path) {
-        Ok(text) => Ok(Some((name.clone(), Config::parse_named(&name, &text, STORES)?))),
+        Ok(text) => {
+            Ok(Some((name.clone(), Config::parse_named(&name, &text, respaldo_local_server::BUILD)?)))
+        }
         Err(error) if error.kind() == Io::NotFound && file.is_none() => Ok(None),
         Err(error) => Err(error).with_context(|| format!("read {name}")),
     }
@@ -207,6 +208,7 @@ async fn look_at(entry: &Entry, secrets: &dyn Secrets, found: &mut Findings) {
             match secrets.get(name).await {
                 Ok(Some(_)) => {}
                 Ok(None) => lacks.push(format!("the variable {name} is not set: set it, or {name}_FILE")),
+                Err(error) if name.contains(':') => lacks.push(error.to_string()),
                 Err(error) => lacks.push(format!("the variable {name} cannot be used: {}", error.message())),
             }
         }

@@ -5,19 +5,20 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use respaldo_adapters::catalog::{CatalogUrl, Table};
 use respaldo_adapters::doorbell::InProcessDoorbell;
-use respaldo_adapters::environment::EnvSecrets;
 use respaldo_adapters::events::TracingEvents;
+use respaldo_adapters::secrets::{Chain, SecretsUrl};
 use respaldo_adapters::time::{SystemClock, SystemIds};
 use respaldo_adapters::{master_key, storage};
 use respaldo_core::engine::Toolbox;
 use respaldo_core::keyring::MasterKey;
 use respaldo_core::model::JobId;
-use respaldo_core::ports::Catalog as _;
+use respaldo_core::ports::{Catalog, SecretString};
 #[cfg(feature = "aws")]
 use respaldo_core::storage::Locks as _;
 use respaldo_core::storage::Storage;
-use respaldo_core::{App, Error, ErrorKind, Result};
+use respaldo_core::{App, Error, ErrorKind, Result, transfer};
 use respaldo_sqlite::SqliteCatalog;
 use tokio::sync::mpsc::Receiver;
 
@@ -38,16 +39,17 @@ impl Installation {
     /// # Errors
     /// One line that names what cannot be used.
     pub async fn open(settings: &Settings) -> Result<Self> {
-        let (catalog, key) = open_catalog(settings)?;
+        let (catalog, key) = open_catalog(&settings.catalog, settings.master_key.as_ref()).await?;
         let storage = with_locks(storage::open(&settings.storage)?, settings).await?;
         prepare_staging(&settings.limits.staging)?;
         catalog.check().await?;
+        transfer::refuse_unfinished(&*catalog).await?;
         storage.check().await.map_err(|error| error.with_field("storage"))?;
         let (doorbell, rings) = InProcessDoorbell::new();
         let app = App {
-            catalog: Arc::new(catalog),
+            catalog,
             storage,
-            secrets: Arc::new(EnvSecrets),
+            secrets: Arc::new(secrets()?),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             doorbell: Arc::new(doorbell),
@@ -58,6 +60,21 @@ impl Installation {
             limits: Arc::new(settings.limits.clone()),
         };
         Ok(Self { app, rings })
+    }
+}
+
+/// Opens a catalog and finds its master key: the given one, else that of the file beside it. Where there is no
+/// catalog in a file yet, one is made, with its key where none is given.
+///
+/// # Errors
+/// `Config` when the key is missing, or this build has no such catalogs; whatever the catalog answers.
+pub async fn open_catalog(
+    url: &CatalogUrl,
+    given: Option<&SecretString>,
+) -> Result<(Arc<dyn Catalog>, MasterKey)> {
+    match url {
+        CatalogUrl::Sqlite(file) => open_file(file, &url.data().join("master.key"), given),
+        CatalogUrl::Dynamodb(table) => open_table(table, given).await,
     }
 }
 
@@ -81,25 +98,62 @@ async fn with_locks(storage: Storage, _settings: &Settings) -> Result<Storage> {
 
 /// A new catalog comes after its key, so that no catalog ever stands without one; an existing file is
 /// first asked whether it is a catalog at all.
-fn open_catalog(settings: &Settings) -> Result<(SqliteCatalog, MasterKey)> {
-    let file = &settings.catalog;
+fn open_file(
+    file: &Path,
+    key_file: &Path,
+    given: Option<&SecretString>,
+) -> Result<(Arc<dyn Catalog>, MasterKey)> {
     let exists = fs::metadata(file).is_ok_and(|metadata| metadata.len() > 0);
-    let key = || {
-        let key_file = settings.data().join("master.key");
-        master_key::load(settings.master_key.as_ref(), &key_file, exists, &SystemIds)
-    };
+    let key = || master_key::load(given, key_file, exists, &SystemIds);
     if exists {
         let catalog = SqliteCatalog::open(file)?;
-        return Ok((catalog, key()?));
+        return Ok((Arc::new(catalog), key()?));
     }
     let key = key()?;
-    Ok((SqliteCatalog::open(file)?, key))
+    Ok((Arc::new(SqliteCatalog::open(file)?), key))
+}
+
+/// A table has no folder for its key, and other hosts may use it already: the key is never made here.
+#[cfg(feature = "aws")]
+async fn open_table(table: &Table, given: Option<&SecretString>) -> Result<(Arc<dyn Catalog>, MasterKey)> {
+    let key = master_key::given(given)?;
+    let (endpoint, region) = (table.endpoint.as_deref(), table.region.as_deref());
+    Ok((Arc::new(respaldo_aws::dynamodb::Dynamo::open(&table.name, endpoint, region).await?), key))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn open_table(_table: &Table, _given: Option<&SecretString>) -> Result<(Arc<dyn Catalog>, MasterKey)> {
+    let why = crate::BUILD.catalogs.why_left_out("dynamodb").unwrap_or_default();
+    Err(Error::new(ErrorKind::Config, "open the catalog", why).with_field("catalog"))
+}
+
+/// Where references to secrets are resolved: the environment, and in a build with Amazon's services their stores.
+///
+/// # Errors
+/// `Config` when `SECRETS_URL` cannot be, or needs what this build has not.
+pub fn secrets() -> Result<Chain> {
+    let url = SecretsUrl::from_environment()?;
+    #[cfg(feature = "aws")]
+    {
+        let at = url.as_ref().map(|url| (url.endpoint.clone(), url.region.clone()));
+        let (endpoint, region) = at.unwrap_or_default();
+        Ok(Chain::before(Arc::new(respaldo_aws::secrets::AwsSecrets::new(endpoint, region)), url))
+    }
+    #[cfg(not(feature = "aws"))]
+    match url {
+        None => Ok(Chain::of_environment()),
+        Some(_) => {
+            let why = crate::BUILD.catalogs.why_left_out("dynamodb").unwrap_or_default();
+            Err(Error::new(ErrorKind::Config, "read the settings", why)
+                .with_field(respaldo_adapters::secrets::VARIABLE))
+        }
+    }
 }
 
 fn prepare_staging(folder: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
         let why = format!("{}: {error}", folder.display());
         Error::new(ErrorKind::Storage, "prepare the staging folder", why)
-            .with_mend("check that the folder beside the catalog can be written")
+            .with_mend("check that this folder can be written, or name another: server.staging")
     })
 }

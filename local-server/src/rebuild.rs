@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use respaldo_adapters::catalog::CatalogUrl;
 use respaldo_adapters::time::{SystemClock, SystemIds};
 use respaldo_adapters::{environment, master_key, storage};
 use respaldo_core::limits::ATTEMPTS;
@@ -12,8 +13,6 @@ use respaldo_core::rescue::Rescue;
 use respaldo_core::rescue::rebuild::{Rebuild, Summary, Told};
 use respaldo_core::{Error, ErrorKind, Result};
 use respaldo_sqlite::SqliteCatalog;
-
-use crate::settings::catalog_file;
 
 const OPERATION: &str = "rebuild a catalog";
 
@@ -36,7 +35,7 @@ pub struct RebuildRequest {
 /// # Errors
 /// `Conflict` for a catalog that is not empty, `Config` without a key, and whatever storage answers.
 pub async fn rebuild(request: &RebuildRequest, tell: &mut (dyn FnMut(Told<'_>) + Send)) -> Result<Summary> {
-    let file = catalog_file(&request.catalog)?;
+    let file = file_of(&request.catalog)?;
     let key_file = file.with_file_name("master.key");
     let given = environment::secret("RESPALDO_MASTER_KEY")?;
     let key = master_key::find(given.as_ref(), Some(&key_file))?;
@@ -66,6 +65,18 @@ pub async fn rebuild(request: &RebuildRequest, tell: &mut (dyn FnMut(Told<'_>) +
     };
     aside.put(&file)?;
     Ok(summary)
+}
+
+/// A rebuild ends with the file in its place, whole or not at all, which a table cannot do.
+fn file_of(url: &str) -> Result<PathBuf> {
+    match CatalogUrl::parse(url)? {
+        CatalogUrl::Sqlite(file) => Ok(file),
+        CatalogUrl::Dynamodb(_) => {
+            Err(Error::new(ErrorKind::Config, OPERATION, "a catalog is rebuilt into a file: sqlite://FILE")
+                .with_field("catalog")
+                .with_mend("rebuild into a file; respaldo catalog export and import take it into the table"))
+        }
+    }
 }
 
 /// A catalog that is being built, with its log.

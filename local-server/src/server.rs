@@ -122,7 +122,7 @@ pub async fn serve(
 fn announce(settings: &Settings, address: SocketAddr) {
     tracing::info!(
         listen = %address,
-        catalog = %settings.catalog.display(),
+        catalog = %settings.catalog,
         storage = settings.storage,
         "serving http://{address} (documentation at /docs)"
     );

@@ -5,18 +5,24 @@ use std::io::ErrorKind as Io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use respaldo_adapters::catalog::CatalogUrl;
 use respaldo_adapters::pushgateway::Gateway;
 use respaldo_adapters::storage::STORES;
-use respaldo_adapters::url::Url;
 use respaldo_adapters::{environment, settings};
 use respaldo_api::access::{Guard, Hosts, Keys};
-use respaldo_core::config::Config;
+use respaldo_core::config::{Build, Config};
 use respaldo_core::ports::SecretString;
 use respaldo_core::seal::Identity;
 use respaldo_core::{Error, ErrorKind, Limits, Result};
 
-const CONFIG_FILE: &str = "config.yaml";
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
+/// What this build can open.
+pub const BUILD: Build = Build {
+    stores: STORES,
+    catalogs: if cfg!(feature = "aws") { Build::SQLITE_AND_DYNAMODB } else { Build::SQLITE },
+};
+
+pub(crate) const CONFIG_FILE: &str = "config.yaml";
+pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 const CATALOG: &str = "sqlite://data/catalog.db";
 const STORAGE: &str = "file://data/backups";
 
@@ -42,8 +48,8 @@ pub struct Overrides {
 pub struct Settings {
     /// Address and port to listen on.
     pub listen: SocketAddr,
-    /// The catalog's file.
-    pub catalog: PathBuf,
+    /// Where the catalog is.
+    pub catalog: CatalogUrl,
     /// The storage's URL.
     pub storage: String,
     /// Who may come in.
@@ -76,14 +82,14 @@ impl Settings {
             Ok::<_, Error>(text.filter(|text| !text.is_empty()).or_else(|| file.clone()))
         };
         let catalog = either(&overrides.catalog, "CATALOG_URL", &config.catalog)?;
-        let catalog = catalog_file(catalog.as_deref().unwrap_or(CATALOG))?;
+        let catalog = CatalogUrl::parse(catalog.as_deref().unwrap_or(CATALOG))?;
         let storage = either(&overrides.storage, "STORAGE_URL", &config.storage)?;
         let keys = Keys::read(environment::secret)?;
         let open = config.server.allow_unauthenticated;
         let listen = listen(overrides.listen, &config)?;
         check_exposure(listen, keys.is_some() || open)?;
         check_object_lock(&config, storage.as_deref().unwrap_or(STORAGE))?;
-        let limits = config.limits(folder_of(&catalog).join("staging"), settings::threads())?;
+        let limits = config.limits(catalog.data().join("staging"), settings::threads())?;
         Ok(Self {
             listen,
             catalog,
@@ -99,14 +105,10 @@ impl Settings {
         })
     }
 
-    /// The folder of the catalog, where what belongs to this installation lies.
+    /// The folder where what belongs to this installation lies: the catalog's, where it is a file.
     pub fn data(&self) -> &Path {
-        folder_of(&self.catalog)
+        self.catalog.data()
     }
-}
-
-fn folder_of(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn read_config(path: Option<&Path>) -> Result<Config> {
@@ -116,7 +118,7 @@ fn read_config(path: Option<&Path>) -> Result<Config> {
             let name = file.display().to_string();
             let text = String::from_utf8(bytes)
                 .map_err(|_| Error::new(ErrorKind::Config, name.clone(), "the file is not UTF-8"))?;
-            Config::parse_named(&name, &text, STORES)
+            Config::parse_named(&name, &text, BUILD)
         }
         Err(error) if error.kind() == Io::NotFound && path.is_none() => Config::parse(""),
         Err(error) => Err(Error::new(
@@ -165,15 +167,6 @@ fn check_exposure(listen: SocketAddr, allowed: bool) -> Result<()> {
     ))
 }
 
-pub(crate) fn catalog_file(text: &str) -> Result<PathBuf> {
-    let url = Url::parse("catalog", text)?;
-    if url.scheme != "sqlite" {
-        return Err(url.refuse(format!("there is no catalog {}://; there is sqlite://", url.scheme)));
-    }
-    url.finish("sqlite:// takes none")?;
-    url.path()
-}
-
 fn refused(field: &str, why: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, "read the settings", why).with_field(field)
 }
@@ -190,15 +183,6 @@ mod tests {
         let error = check_exposure(address("0.0.0.0:8000"), false).unwrap_err();
         assert!(error.mend().unwrap().contains("ADMIN_API_KEY"));
         assert!(check_exposure(address("0.0.0.0:8000"), true).is_ok());
-    }
-
-    #[test]
-    fn a_catalog_that_is_not_sqlite_is_refused() {
-        assert_eq!(catalog_file(CATALOG).unwrap(), Path::new("data/catalog.db"));
-        assert_eq!(catalog_file("sqlite:///srv/c.db").unwrap(), Path::new("/srv/c.db"));
-        for url in ["dynamodb://table", "sqlite://", "sqlite://x?mode=ro", "data/catalog.db"] {
-            assert_eq!(catalog_file(url).unwrap_err().field(), Some("catalog"), "{url}");
-        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) async fn show(
     applied: &[Applied],
 ) -> Result<()> {
     println!("Respaldo {} on http://{address} (API: http://{address}/docs)", env!("CARGO_PKG_VERSION"));
-    println!("  catalog  {}", settings.catalog.display());
+    println!("  catalog  {}", settings.catalog);
     println!("  storage  {}", app.storage.location());
     if matches!(settings.guard, Guard::Open(_)) {
         println!("  access   no key is set: set ADMIN_API_KEY before others can reach this port");

@@ -50,7 +50,9 @@ impl CatalogUrl {
                     let why = "a table's name has 3 to 255 letters, digits and _ . -";
                     return Err(url.refuse(why).with_mend("write e.g. dynamodb://respaldo?region=eu-west-1"));
                 }
-                if endpoint.as_deref().is_some_and(|at| !at.starts_with("http://") && !at.starts_with("https://"))
+                if endpoint
+                    .as_deref()
+                    .is_some_and(|at| !at.starts_with("http://") && !at.starts_with("https://"))
                 {
                     return Err(url.refuse("endpoint must begin with http:// or https://"));
                 }

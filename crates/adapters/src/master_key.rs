@@ -45,6 +45,19 @@ pub fn load(
     read(file)?.ok_or_else(|| refused(format!("{} vanished while it was made", file.display())))
 }
 
+/// The key that must be given: the catalog is none of this machine's files, so that no file lies beside it.
+///
+/// # Errors
+/// `Config` when it is not given, or is no key.
+pub fn given(given: Option<&SecretString>) -> Result<MasterKey> {
+    let given = given.filter(|text| !text.expose_secret().trim().is_empty()).ok_or_else(|| {
+        refused("it is not set, and is never made for a catalog on DynamoDB".to_owned()).with_mend(
+            "set it to 32 bytes in base64, the same on every host of this catalog (openssl rand -base64 32)",
+        )
+    })?;
+    MasterKey::from_base64(given.expose_secret())
+}
+
 /// The key, where there is one: `given`, else the file. None is made.
 ///
 /// # Errors
@@ -144,6 +157,16 @@ mod tests {
             let error = load(None, &file, true, &SystemIds).unwrap_err();
             assert!(error.mend().unwrap().starts_with("chmod 600"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_key_that_must_be_given_is_asked_for_by_name_and_never_made() {
+        for nothing in [None, Some(SecretString::from(" ".to_owned()))] {
+            let error = given(nothing.as_ref()).unwrap_err();
+            assert_eq!((error.kind(), error.field()), (ErrorKind::Config, Some(FIELD)));
+        }
+        let wrong = SecretString::from("hunter2".to_owned());
+        assert!(!given(Some(&wrong)).unwrap_err().to_string().contains("hunter2"));
     }
 
     #[test]

@@ -27,4 +27,4 @@ pub mod types;
 pub use function::Function;
 pub use openapi::{disagreements, document};
 pub use problem::{Problem, ProblemBody};
-pub use router::{alone, router};
+pub use router::{alone, common, router};

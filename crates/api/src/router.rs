@@ -16,13 +16,15 @@ pub fn router(functions: Vec<Function>, app: App, guard: Guard) -> Router {
     guarded(routes.merge(openapi::pages(openapi::text(&document))), app, guard)
 }
 
-/// One function's routes alone, for a host that runs each by itself. The one that is given the document of all
-/// functions (the text of `/openapi.json`) answers the health checks, the metrics and the documentation too.
-pub fn alone(function: Function, document: Option<&'static str>, app: App, guard: Guard) -> Router {
-    let routes = function.routes.split_for_parts().0;
-    let Some(document) = document else { return guarded(routes, app, guard) };
-    let common = system::function().routes.split_for_parts().0;
-    guarded(routes.merge(common).merge(openapi::pages(document.into())), app, guard)
+/// One function's routes alone, for a host that runs each by itself, and those of `besides`.
+pub fn alone(function: Function, besides: Router<App>, app: App, guard: Guard) -> Router {
+    guarded(function.routes.split_for_parts().0.merge(besides), app, guard)
+}
+
+/// What belongs to no function: the health checks, the metrics and the documentation, which is that of `document`,
+/// the text of `/openapi.json`.
+pub fn common(document: &'static str) -> Router<App> {
+    system::function().routes.split_for_parts().0.merge(openapi::pages(document.into()))
 }
 
 fn guarded(routes: Router<App>, app: App, guard: Guard) -> Router {

@@ -195,7 +195,8 @@ impl fmt::Debug for Queue {
 pub struct Received {
     /// Its body.
     pub body: String,
-    receipt: String,
+    /// By which it is deleted.
+    pub receipt: String,
 }
 
 impl Queue {
@@ -227,7 +228,15 @@ impl Queue {
     /// # Errors
     /// What the service answers; the message comes again then, which does no harm.
     pub async fn delete(&self, received: &Received) -> Result<()> {
-        let delete = self.client.delete_message().queue_url(&self.url).receipt_handle(&received.receipt);
+        self.delete_by(&received.receipt).await
+    }
+
+    /// As [`Self::delete`], for a message that somebody else received and passed on, by its receipt handle.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn delete_by(&self, receipt: &str) -> Result<()> {
+        let delete = self.client.delete_message().queue_url(&self.url).receipt_handle(receipt);
         delete.send().await.map(drop).map_err(|e| failed("delete a message", &e))
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use respaldo_core::ErrorKind;
-use respaldo_core::config::{Config, MAX_BYTES, MAX_DATABASES, Stores};
+use respaldo_core::config::{Build, Config, MAX_BYTES, MAX_DATABASES, Stores};
 
 fn database(fields: &str) -> String {
     let base = "name: x\n    engine: postgres\n    host: h\n    database_name: d";
@@ -185,7 +185,7 @@ const BAD_FIELDS: &[&str] = &[
     "password_var: [hunter2]",
     "username_var: 1USER",
     "default: true",
-    "runner: fargate",
+    "runner: ecs",
     "verify: nightly",
     "encryption: age1x",
 ];
@@ -307,6 +307,20 @@ fn a_store_is_accepted_where_the_build_has_it_and_else_refused_with_the_reason()
 }
 
 #[test]
+fn a_catalog_is_accepted_where_the_build_has_it_and_else_refused_with_the_reason() {
+    let text = "catalog: dynamodb://respaldo?region=eu-west-1\n";
+    let build = |catalogs| Build { catalogs, ..Build::default() };
+    let read = |catalogs| Config::parse_named("config.yaml", text, build(catalogs));
+    let url = read(Build::SQLITE_AND_DYNAMODB).unwrap().catalog;
+    assert_eq!(url.as_deref(), Some("dynamodb://respaldo?region=eu-west-1"));
+    let refused = read(Build::SQLITE).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("config.yaml:1:10: catalog: ") && refused.contains("--features aws"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn test_restores_have_a_default_policy_and_a_time_of_their_own() {
     let word = Config::parse("verify: weekly\n").unwrap();
     assert_eq!(word.global.settings["verify"], "weekly");
@@ -333,4 +347,28 @@ fn a_server_for_test_restores_is_read_with_the_variables_of_its_login() {
     assert_eq!(servers[0].tls.as_deref(), Some("require"));
     assert_eq!((servers[1].engine.as_str(), servers[1].port), ("mariadb", None));
     assert!(Config::parse("verify:\n  servers: []\n").unwrap().verify.servers.is_empty());
+}
+
+#[test]
+fn a_login_may_be_kept_in_a_store_of_secrets() {
+    for (user, password) in [
+        ("secretsmanager:rds!cluster-0f1e#username", "secretsmanager:rds!cluster-0f1e#password"),
+        ("ssm:/prod/orders/user", "ssm:plain"),
+        (
+            "ORDERS_USER",
+            "secretsmanager:arn:aws:secretsmanager:eu-west-1:123456789012:secret:orders-AbCdEf#password",
+        ),
+    ] {
+        let text = database(&format!("username_var: {user}\npassword_var: {password}"));
+        let config = Config::parse(&text).unwrap();
+        let expected = Credentials::Reference {
+            username_var: Some(user.to_owned()),
+            password_var: Some(password.to_owned()),
+        };
+        assert_eq!(config.databases[0].credentials, expected);
+    }
+    for bad in ["secretsmanager:", "ssm:a#b", "vault:a", "secretsmanager:a?b#c"] {
+        let told = line(&database(&format!("password_var: {bad:?}")));
+        assert!(told.contains("databases[0].password_var") && !told.contains(bad), "{told}");
+    }
 }

@@ -1,5 +1,5 @@
 //! `respaldo-register` as Lambda starts it.
 
 fn main() -> std::process::ExitCode {
-    respaldo_lambda_host::run(respaldo_register::function())
+    respaldo_lambda_host::run_in_front(respaldo_register::function())
 }

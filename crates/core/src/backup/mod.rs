@@ -26,7 +26,7 @@ use crate::app::App;
 use crate::databases;
 use crate::engine;
 use crate::jobs::{self, aftermath};
-use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId, Status};
+use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId, Runner, Status};
 use crate::ports::{Cursor, Event, JobFilter, Totals};
 use crate::retention::heirs;
 use crate::{Error, Result};
@@ -85,7 +85,10 @@ pub(crate) fn queued(
         incoming: None,
         pinned: kind == BackupKind::Safety,
     };
-    Job::dump(id, (database.id, database.uid), backup, created_at, app.limits.attempts)
+    let mut job = Job::dump(id, (database.id, database.uid), backup, created_at, app.limits.attempts);
+    // What is uploaded is worked on by whoever receives it.
+    job.long = settings.runner == Runner::Fargate && kind != BackupKind::Uploaded;
+    job
 }
 
 /// One backup, or `NotFound`.

@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use serde_json::{Map, Value};
 
 pub(crate) use self::apply::claim_of_entry;
-pub use self::apply::{Applied, apply};
+pub use self::apply::{Applied, Previewed, apply, preview};
 
 use crate::limits::Uploads;
 use crate::model::{Credentials, ObjectLock, PackageFormat};
@@ -83,7 +83,7 @@ pub struct Config {
     pub identity_file: Option<String>,
     /// What uploads may have.
     pub uploads: Uploads,
-    /// The catalog's URL (`sqlite://…`), where the file names one.
+    /// The catalog's URL (`sqlite://…`, `dynamodb://…`), where the file names one.
     pub catalog: Option<String>,
     /// The storage's URL (of a scheme of [`Stores`]), where the file names one.
     pub storage: Option<String>,
@@ -102,6 +102,41 @@ impl Default for Stores {
     /// What every build has.
     fn default() -> Self {
         Self { here: &["file", "s3", "memory"], left_out: &[] }
+    }
+}
+
+/// What a build can open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Build {
+    /// Storage.
+    pub stores: Stores,
+    /// Catalogs, by the schemes of their URLs as well.
+    pub catalogs: Stores,
+}
+
+impl Build {
+    /// The catalogs of a build without Amazon's services.
+    pub const SQLITE: Stores = Stores {
+        here: &["sqlite"],
+        left_out: &[(
+            "dynamodb",
+            "Amazon's services are not in this build; build Respaldo with --features aws",
+        )],
+    };
+    /// The catalogs of a build with them.
+    pub const SQLITE_AND_DYNAMODB: Stores = Stores { here: &["sqlite", "dynamodb"], left_out: &[] };
+}
+
+impl Default for Build {
+    fn default() -> Self {
+        Stores::default().into()
+    }
+}
+
+impl From<Stores> for Build {
+    /// With no catalogs but files.
+    fn from(stores: Stores) -> Self {
+        Self { stores, catalogs: Self::SQLITE }
     }
 }
 
@@ -206,15 +241,15 @@ impl Config {
     /// # Errors
     /// `Config`; the error's line reads `config.yaml:LINE:COLUMN: FIELD: what is wrong`.
     pub fn parse(text: &str) -> Result<Self> {
-        Self::parse_named("config.yaml", text, Stores::default())
+        Self::parse_named("config.yaml", text, Build::default())
     }
 
-    /// Reads the text of a file of another name, which errors then show, for a build that has these
-    /// stores.
+    /// Reads the text of a file of another name, which errors then show, for a build that can open
+    /// these stores and catalogs.
     ///
     /// # Errors
     /// As [`Config::parse`].
-    pub fn parse_named(file: &str, text: &str, stores: Stores) -> Result<Self> {
+    pub fn parse_named(file: &str, text: &str, build: impl Into<Build>) -> Result<Self> {
         if text.len() > MAX_BYTES {
             return Err(Error::new(
                 ErrorKind::Config,
@@ -223,7 +258,7 @@ impl Config {
             ));
         }
         let root = yaml::load(file, text)?;
-        sections::read(&place::Place::root(file, text, &root), stores)
+        sections::read(&place::Place::root(file, text, &root), build.into())
     }
 
     /// Gives a field a value where neither `global` nor an entry sets it: for what comes from the

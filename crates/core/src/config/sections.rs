@@ -4,14 +4,14 @@ use serde_json::{Map, Value};
 
 use super::place::{Known, Place};
 use super::{
-    Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
+    Build, Config, DEFAULT_JOB_TIMEOUT_HOURS, DEFAULT_LEASE_SECONDS, DEFAULT_MEMORY_BUDGET_MB,
     DEFAULT_PARALLEL_JOBS, DEFAULT_RETENTION_SCHEDULE, DEFAULT_SAFETY_DAYS, DEFAULT_STALL_SECONDS,
     DEFAULT_VERIFY_SCHEDULE, Global, PackageConf, Restore, Server, Stores, Verify, entries, fields, servers,
 };
+use crate::Result;
 use crate::limits::{GIGABYTE, Uploads};
 use crate::model::{ObjectLock, PackageFormat};
 use crate::retention::RECORD_DAYS;
-use crate::{Error, Result};
 
 /// A petabyte: larger numbers are mistakes.
 const MOST_GIGABYTES: u32 = 1_000_000;
@@ -30,7 +30,7 @@ const ROOT: Known = Known {
         "verify",
         "uploads",
     ],
-    later: &["notifications", "runner"],
+    later: &["notifications"],
 };
 
 const SERVER: Known = Known {
@@ -61,7 +61,7 @@ const RETENTION: Known = Known { fields: &["schedule", "object_lock"], later: &[
 const OBJECT_LOCK: Known = Known { fields: &["mode", "days"], later: &[] };
 
 /// The whole file.
-pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
+pub(super) fn read(root: &Place<'_>, build: Build) -> Result<Config> {
     let root = root.section(&ROOT)?;
     let mut inherited = Map::new();
     let verify = verify(root.some("verify"), &mut inherited)?;
@@ -71,8 +71,6 @@ pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
     let identity_file = root.get("encryption").map(fields::identity_file).transpose()?.flatten();
     let global = global(root.get("global"), inherited)?;
     let (retention_schedule, object_lock) = retention(root.get("retention"))?;
-    let catalogs = |place: &Place<'_>, scheme: &str| (scheme == "dynamodb").then(|| place.later());
-    let left_out = |place: &Place<'_>, scheme: &str| Some(place.error(stores.why_left_out(scheme)?));
     Ok(Config {
         package: root.some("package-conf").map(package).transpose()?,
         retention_schedule,
@@ -86,8 +84,8 @@ pub(super) fn read(root: &Place<'_>, stores: Stores) -> Result<Config> {
         restore: restore(root.get("restore"))?,
         identity_file,
         uploads: uploads(root.some("uploads"))?,
-        catalog: root.some("catalog").map(|place| url(place, &["sqlite"], catalogs)).transpose()?,
-        storage: root.some("storage").map(|place| url(place, stores.here, left_out)).transpose()?,
+        catalog: root.some("catalog").map(|place| url(place, build.catalogs)).transpose()?,
+        storage: root.some("storage").map(|place| url(place, build.stores)).transpose()?,
         global,
     })
 }
@@ -236,19 +234,15 @@ fn server(place: Option<&Place<'_>>) -> Result<Server> {
     Ok(server)
 }
 
-/// A URL of one of these schemes, without any secret in it. `refusal` knows schemes that are refused with
-/// a reason of their own.
-fn url(
-    place: &Place<'_>,
-    schemes: &[&str],
-    refusal: impl Fn(&Place<'_>, &str) -> Option<Error>,
-) -> Result<String> {
+/// A URL that this build can open, without any secret in it.
+fn url(place: &Place<'_>, known: Stores) -> Result<String> {
+    let schemes = known.here;
     let text = place.text()?;
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(place.error(format!("must be a URL that begins with {}", spelled(schemes))));
     };
-    if let Some(refusal) = refusal(place, scheme) {
-        return Err(refusal);
+    if let Some(why) = known.why_left_out(scheme) {
+        return Err(place.error(why));
     }
     if !schemes.contains(&scheme) {
         return Err(place.error(format!("must begin with {}", spelled(schemes))));
