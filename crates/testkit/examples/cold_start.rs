@@ -112,7 +112,8 @@ async fn answer(mut stream: TcpStream, asked: mpsc::Sender<Instant>) {
             }
         }
         read.drain(..end + 4 + length);
-        let answered = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: 2\r\n\r\n{}";
+        let answered =
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: 2\r\n\r\n{}";
         if stream.write_all(answered).await.is_err() {
             return;
         }
