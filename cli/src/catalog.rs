@@ -2,6 +2,7 @@
 
 mod export;
 mod import;
+mod init;
 
 use std::process::ExitCode;
 
@@ -15,6 +16,8 @@ use respaldo_local_server::{RebuildRequest, rebuild};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Makes the table of a catalog on DynamoDB, or adds what it lacks.
+    Init(init::Init),
     /// Builds a new catalog from storage alone: databases, policies, and every whole backup.
     Rebuild(Rebuild),
     /// Writes everything that a catalog knows into a file, to move it to another host.
@@ -43,6 +46,7 @@ pub(crate) struct Rebuild {
 
 pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Init(command) => init::run(command).await,
         Command::Rebuild(command) => rebuilt(command).await,
         Command::Export(command) => export::run(command).await,
         Command::Import(command) => import::run(command).await,

@@ -208,6 +208,7 @@ async fn look_at(entry: &Entry, secrets: &dyn Secrets, found: &mut Findings) {
             match secrets.get(name).await {
                 Ok(Some(_)) => {}
                 Ok(None) => lacks.push(format!("the variable {name} is not set: set it, or {name}_FILE")),
+                Err(error) if name.contains(':') => lacks.push(error.to_string()),
                 Err(error) => lacks.push(format!("the variable {name} cannot be used: {}", error.message())),
             }
         }

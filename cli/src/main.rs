@@ -25,6 +25,7 @@ mod restore;
 mod retention;
 mod show;
 mod verify;
+mod worker;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,6 +51,8 @@ struct Cli {
 enum Command {
     /// Serves the API, runs schedules and makes backups.
     Serve(Serve),
+    /// Takes jobs from the catalog, and from a queue, without serving the API: the ones that functions have no time for.
+    Worker(worker::Worker),
     /// Lists, registers, changes, tests and removes databases of a running server.
     Databases(databases::Databases),
     /// Has a running server make backups now, and follows them.
@@ -141,6 +144,10 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(serve) => {
             runtime.block_on(serve.run())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Worker(it) => {
+            runtime.block_on(it.run())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Databases(it) => Ok(ended(it.api.json, runtime.block_on(it.run()))),

@@ -82,13 +82,6 @@ pub async fn open_catalog(
 #[cfg(feature = "aws")]
 async fn with_locks(storage: Storage, settings: &Settings) -> Result<Storage> {
     let Some(bucket) = storage::bucket(&settings.storage)? else { return Ok(storage) };
-    let bucket = respaldo_aws::object_lock::Bucket {
-        name: bucket.name,
-        root: bucket.root,
-        endpoint: bucket.endpoint,
-        region: Some(bucket.region),
-        path_style: bucket.path_style,
-    };
     let locks = respaldo_aws::object_lock::S3Locks::open(bucket).await;
     if settings.limits.object_lock.is_some() {
         locks.check().await.map_err(|error| error.with_field("retention.object_lock"))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use respaldo_core::ports::{SecretName, SecretString, Secrets};
 use respaldo_core::{Error, ErrorKind, Result};
+use tokio::task::JoinSet;
 
 use crate::environment;
 use crate::url::Url;
@@ -113,17 +114,21 @@ impl Chain {
     }
 
     /// Fetches the secrets of the process itself whose `NAME_FROM` points into the store, for
-    /// [`environment::secret`]. Without such variables nothing is asked.
+    /// [`environment::secret`], all at once. Without such variables nothing is asked.
     ///
     /// # Errors
     /// `Config` when a reference stands for nothing or there is no store, and whatever the store answers.
     pub async fn fetch(&self) -> Result<()> {
+        let mut fetching = JoinSet::new();
         for name in OF_THE_PROCESS {
             if let Some(from) = environment::reference(name)? {
-                let fetched =
-                    self.stored(&from).await.map_err(|error| error.with_field(format!("{name}_FROM")))?;
-                environment::keep(name, fetched);
+                let chain = self.clone();
+                fetching.spawn(async move { (name, chain.stored(&from).await) });
             }
+        }
+        while let Some(fetched) = fetching.join_next().await {
+            let (name, fetched) = fetched.map_err(|error| Error::internal(OPERATION, error))?;
+            environment::keep(name, fetched.map_err(|error| error.with_field(format!("{name}_FROM")))?);
         }
         Ok(())
     }

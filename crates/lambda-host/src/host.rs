@@ -147,7 +147,8 @@ impl Host {
             // It tells of its own failures, and is none of the tick's.
             let _pushed = pushgateway::push(&app, gateway).await;
         }
-        tracing::debug!(ticked = ?ticked?, "ticked");
+        let ticked = ticked?;
+        tracing::debug!(?ticked, "ticked");
         Ok(())
     }
 

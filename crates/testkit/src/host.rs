@@ -115,6 +115,11 @@ pub fn installed_tool(environment: &str, program: &str) -> PathBuf {
     tool
 }
 
+/// Where the functions' binaries for tests lie, when somebody built them for that.
+pub(crate) fn given_functions_dir() -> Option<PathBuf> {
+    std::env::var_os("RESPALDO_TEST_FUNCTIONS").filter(|dir| !dir.is_empty()).map(PathBuf::from)
+}
+
 /// The present instant, in milliseconds since 1970.
 pub(crate) fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -14,8 +14,11 @@
 //! - [`respaldo`]: the real server as a process that can be killed;
 //! - [`s3`]: an S3 server in this process that can be told to fail, and what it was asked;
 //! - [`clock_changes`]: every change of clocks of every zone, from 2020 to 2035;
+//! - [`clock_shift`]: a wall clock that a test moves under real processes;
 //! - [`cron`]: a second reading of crontabs, by the minute, to compare the product with;
+//! - [`crowd`]: many databases that are due at once, on any catalog;
 //! - [`faults`]: an OpenDAL layer that counts storage calls and fails the one you name;
+//! - [`scenario`]: what users do, written once and run against every host;
 //! - [`tools`]: simulated engine tools for PATH that lie, hang and die, and record how they were called.
 //!
 //! Everything here reports by panicking in the test that uses it: a missing server is a failed test
@@ -28,7 +31,9 @@ pub mod app;
 pub mod aws;
 pub mod catalog;
 pub mod clock_changes;
+pub mod clock_shift;
 pub mod cron;
+pub mod crowd;
 pub mod documentdb;
 pub mod faults;
 mod guardian;
@@ -40,5 +45,6 @@ pub mod postgres;
 pub mod prometheus;
 pub mod respaldo;
 pub mod s3;
+pub mod scenario;
 pub mod sqlite;
 pub mod tools;

@@ -19,10 +19,9 @@ use opendal::Operator;
 use opendal::services::{Fs, Memory};
 use respaldo_core::config::Stores;
 use respaldo_core::ports::SecretString;
-use respaldo_core::storage::Storage;
+use respaldo_core::storage::{Bucket, Storage};
 use respaldo_core::{Error, ErrorKind, Result};
 
-pub use self::s3::Bucket;
 use crate::url::Url;
 
 const FIELD: &str = "storage";

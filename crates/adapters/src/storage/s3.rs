@@ -8,7 +8,7 @@ use reqsign_aws_v4::{Credential, DefaultCredentialProvider, StaticCredentialProv
 use reqsign_core::ProvideCredentialChain;
 use respaldo_core::Result;
 use respaldo_core::ports::ExposeSecret;
-use respaldo_core::storage::{Confirmation, Storage};
+use respaldo_core::storage::{Bucket, Confirmation, Storage};
 
 use super::at_rest::AtRest;
 use super::parts::PlainParts;
@@ -33,21 +33,6 @@ pub(super) struct Place {
     path_style: bool,
     /// What every key begins with: empty, or ending with a slash.
     pub(super) root: String,
-}
-
-/// Where the objects of an installation lie, when they are on S3.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    /// The bucket.
-    pub name: String,
-    /// What every key begins with: empty, or ending with a slash.
-    pub root: String,
-    /// Where it is reached, with its scheme; none: where Amazon has it.
-    pub endpoint: Option<String>,
-    /// Its region.
-    pub region: String,
-    /// Whether its name stands in the path, and not in the host.
-    pub path_style: bool,
 }
 
 pub(super) fn open(mut url: Url, options: &Options) -> Result<Storage> {

@@ -13,7 +13,7 @@ use super::attributes::{
 use super::due::Due;
 use super::keys::{self, JOBS, RECORD, place, sortable};
 use super::outline;
-use super::packing::{read, write};
+use super::packing::{Packed, read, write};
 use super::read::Range;
 use super::records::{Address, Columns};
 use super::write::Written;
@@ -43,7 +43,7 @@ fn columns(job: &Job) -> Result<Columns> {
         (STATUS, Some(text(job.status.as_str()))),
         (BACKUP_KIND, backup.map(|backup| text(backup.kind.as_str()))),
         (SIZE, stored.map(|artifact| number(artifact.size_bytes))),
-        (OUTLINE, outline::of(job)?.map(text)),
+        (OUTLINE, outline::of(job)?.map(Packed::of).transpose()?.map(Packed::into_attribute)),
         (DUE_PK, attention.map(|_| text(shard(job.id)))),
         (DUE_SK, attention.map(|at| text(format!("{}#{}", sortable(at.as_millisecond()), job.id)))),
     ])

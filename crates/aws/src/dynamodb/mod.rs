@@ -42,6 +42,8 @@ use crate::sdk;
 
 /// How often a request is sent before its failure is told.
 const MOST_TRIES: u32 = 5;
+/// The first retry waits about this long; each further one longer.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// How long one try may take.
 const TRY_WITHIN: Duration = Duration::from_secs(6);
 /// How long all tries of a request may take.
@@ -82,7 +84,9 @@ impl Dynamo {
             .operation_timeout(ALL_TRIES_WITHIN)
             .build();
         let config = aws_sdk_dynamodb::config::Builder::from(config)
-            .retry_config(RetryConfig::standard().with_max_attempts(MOST_TRIES))
+            .retry_config(
+                RetryConfig::standard().with_max_attempts(MOST_TRIES).with_initial_backoff(FIRST_WAIT),
+            )
             .timeout_config(timeouts)
             .build();
         Ok(Self { client: Client::from_conf(config), table: table.to_owned() })

@@ -6,4 +6,9 @@
 )]
 
 mod contract;
+mod faults;
+mod large;
+mod proxy;
+mod requests;
 mod support;
+mod table;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_dynamodb::types::AttributeValue;
 use respaldo_aws::{Dynamo, sdk};
 use respaldo_core::ports::Catalog;
 use respaldo_testkit::aws::{ACCESS_KEY, Dynalite, Moto, REGION, SECRET_KEY};
@@ -35,6 +36,17 @@ impl Table {
 
     pub(crate) async fn handle(&self) -> Dynamo {
         Dynamo::over(&config(&self.endpoint).await, &self.name).expect("a name of a table")
+    }
+
+    /// The keys of all items.
+    pub(crate) async fn items(&self) -> Vec<(String, String)> {
+        let client = aws_sdk_dynamodb::Client::new(&config(&self.endpoint).await);
+        let scan = client.scan().table_name(&self.name).consistent_read(true).into_paginator().items().send();
+        let items = scan.try_collect().await.expect("the table can be read");
+        let text = |item: &std::collections::HashMap<String, AttributeValue>, name: &str| {
+            item[name].as_s().expect("keys are text").clone()
+        };
+        items.iter().map(|item| (text(item, "pk"), text(item, "sk"))).collect()
     }
 }
 

@@ -108,7 +108,7 @@ fn setting(name: &str, place: &Place<'_>) -> Result<Option<Value>> {
         "enabled" | "package" | "users_and_roles" | "oplog" => place.boolean()?.into(),
         "collections" => texts(place)?.into(),
         "verify" => verify(place)?.into(),
-        "runner" => only(place, &["auto", "lambda", "fargate"])?.into(),
+        "runner" => place.choice(&["auto", "lambda", "fargate"])?.into(),
         _ => return Ok(None),
     };
     Ok(Some(value))
@@ -208,7 +208,6 @@ pub(super) fn recipients(place: &Place<'_>, installation: bool) -> Result<Vec<St
 
 /// The name of an environment variable, or of a secret in a store.
 pub(super) fn variable(place: &Place<'_>) -> Result<String> {
-    let name = place.text().map_err(|_| place.error("must be the name of an environment variable"))?;
-    let name = SecretName::parse(name).map_err(|error| place.refused(&error))?;
+    let name = SecretName::parse(place.text().unwrap_or_default()).map_err(|error| place.refused(&error))?;
     Ok(name.to_string())
 }

@@ -239,11 +239,17 @@ async fn put_document(catalog: &dyn Catalog, name: &str, text: &str) -> Result<(
 }
 
 async fn put_log(catalog: &dyn Catalog, log: &Log) -> Result<()> {
-    let there = catalog.log(log.job, log.after, log.lines.len()).await?.len();
-    match log.lines.get(there..) {
-        None | Some([]) => Ok(()),
-        Some(missing) => catalog.append_log(log.job, missing).await,
+    let mut missing = log.lines.as_slice();
+    let mut after = log.after;
+    while !missing.is_empty() {
+        let there = catalog.log(log.job, after, missing.len()).await?.len();
+        if there == 0 {
+            return catalog.append_log(log.job, missing).await;
+        }
+        missing = missing.get(there..).unwrap_or_default();
+        after += there as u64;
     }
+    Ok(())
 }
 
 async fn put_database(catalog: &dyn Catalog, database: &Database) -> Result<()> {

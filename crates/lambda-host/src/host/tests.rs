@@ -221,6 +221,22 @@ async fn a_message_for_another_function_and_a_run_that_panics_are_failures() {
 }
 
 #[tokio::test]
+async fn a_tick_and_a_run_that_fail_are_told_whatever_is_logged() {
+    let test = TestApp::new();
+    let body = message(queued(&test).await.id);
+    let function = Function {
+        tick: Some(|_| Box::pin(async { Err(Error::new(ErrorKind::Unavailable, "test", "it failed")) })),
+        job: Some((WorkKind::Dump, |_, _, _| {
+            Box::pin(async { Err(Error::new(ErrorKind::Unavailable, "test", "it failed")) })
+        })),
+        ..toy()
+    };
+    let host = host(&test, function);
+    assert_eq!(invoke(&host, golden("rule")).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(failed(&invoke(&host, messages(&[&body])).await.unwrap()), ["m0"]);
+}
+
+#[tokio::test]
 async fn a_catalog_that_cannot_be_reached_gives_every_message_back() {
     let test = TestApp::new();
     let job = queued(&test).await;

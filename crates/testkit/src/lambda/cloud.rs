@@ -36,9 +36,7 @@ pub struct Plan {
     pub folder: PathBuf,
     /// The services.
     pub moto: Moto,
-    /// The catalog's table, which is there already.
-    pub table: String,
-    /// Variables of all functions, such as the keys; they win over what the plan gives.
+    /// Variables of all functions: `CATALOG_URL`, the keys. They win over what the plan gives.
     pub variables: Vec<(String, String)>,
     /// The longest time of an event.
     pub timeout: Duration,
@@ -68,9 +66,6 @@ impl Cloud {
             queues.insert(name, moto.queue(name, MAX_RECEIVES, 60).await);
         }
         let mut variables = moto.environment();
-        let region = crate::aws::REGION;
-        let catalog = format!("dynamodb://{}?endpoint={}&region={region}", plan.table, moto.endpoint());
-        variables.push(("CATALOG_URL".to_owned(), catalog));
         variables.push(("STORAGE_URL".to_owned(), bucket.url("r")));
         for (name, queue) in &queues {
             variables.push((format!("QUEUE_URL_{}", name.to_uppercase()), queue.url.clone()));
@@ -125,6 +120,11 @@ impl Cloud {
             with_tick.map(|(name, _)| async move { (name.to_owned(), self.function(name).tick().await) }),
         )
         .await
+    }
+
+    /// Ends all idle environments: the next events start new ones.
+    pub fn forget(&self) {
+        self.functions.values().for_each(Lambda::forget);
     }
 
     /// What all functions have printed.

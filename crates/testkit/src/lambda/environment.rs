@@ -49,13 +49,19 @@ impl Environment {
         self.process.lives()
     }
 
-    /// Hands it an event and waits for the answer, not longer than `limit`; then it is killed.
-    pub(super) async fn invoke(&mut self, event: &Value, limit: Duration) -> Result<Value, FunctionError> {
+    /// Hands it an event and waits for the answer, not longer than `limit`; then it is killed. Its deadline is told
+    /// by the clock that it goes by, which shows `now_ms`.
+    pub(super) async fn invoke(
+        &mut self,
+        event: &Value,
+        limit: Duration,
+        now_ms: i64,
+    ) -> Result<Value, FunctionError> {
         self.process.signal(Signal::CONT);
         self.wait_for_start().await?;
         let asked = *self.api.asked().borrow();
         let deadline = Instant::now() + limit;
-        let deadline_ms = host::now_ms() + i64::try_from(limit.as_millis()).expect("minutes at most");
+        let deadline_ms = now_ms + i64::try_from(limit.as_millis()).expect("minutes at most");
         let id = format!("{}-{}", host::random_hex(4), host::random_hex(6));
         let mut answered = self.api.hand(Event { id, body: event.to_string(), deadline_ms });
         let answer = tokio::select! {

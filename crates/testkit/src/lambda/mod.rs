@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::clock_shift::ahead_ms;
 pub use cloud::{Cloud, Plan};
 use environment::Environment;
 pub use pump::Delivery;
@@ -119,7 +120,8 @@ impl Lambda {
             None => self.start().await,
         };
         lock(&self.shared.busy).push(environment.pid());
-        let answer = environment.invoke(event, self.shared.timeout).await;
+        let now_ms = crate::host::now_ms() + ahead_ms(&self.shared.variables);
+        let answer = environment.invoke(event, self.shared.timeout, now_ms).await;
         lock(&self.shared.busy).retain(|pid| *pid != environment.pid());
         if environment.lives() {
             lock(&self.shared.idle).push(environment);

@@ -6,18 +6,17 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use respaldo_core::keyring::MasterKey;
-use respaldo_core::model::{Database, DatabaseId, Job, Status};
-use respaldo_core::ports::{Catalog, Claim, Document, JobFilter, LogEntry, NewDatabase};
+use respaldo_core::model::DatabaseId;
+use respaldo_core::ports::{Catalog, JobFilter, NewDatabase};
 use respaldo_core::transfer::{
     DOCUMENTS, Export, Exported, Import, Imported, MARKER, Outcome, export, import, inspect,
     refuse_unfinished,
 };
 use respaldo_core::{ErrorKind, Result};
 use respaldo_sqlite::SqliteCatalog;
-use respaldo_testkit::catalog::sample::{
-    at, database, job_of, job_without_a_database, line, test_restore_of,
-};
-use respaldo_testkit::catalog::{MemoryCatalog, Store};
+use respaldo_testkit::catalog::MemoryCatalog;
+use respaldo_testkit::catalog::content::{Content, content, fill};
+use respaldo_testkit::catalog::sample::{at, database, job_without_a_database, line};
 
 mod faults;
 mod file;
@@ -40,84 +39,6 @@ async fn written(catalog: &dyn Catalog) -> (Vec<u8>, Exported) {
 
 async fn read_into(catalog: &dyn Catalog, file: &[u8]) -> Result<Imported> {
     import(catalog, Import { key: &key(), now: now(), dry_run: false }, &mut Cursor::new(file)).await
-}
-
-/// All that a catalog knows, but for revisions, which are each catalog's own.
-#[derive(Debug, PartialEq)]
-struct Content {
-    databases: Vec<Database>,
-    jobs: Vec<Job>,
-    logs: Vec<Vec<LogEntry>>,
-    claims: Vec<Claim>,
-    documents: Vec<Option<String>>,
-    totals: String,
-    due: (Vec<DatabaseId>, usize),
-}
-
-async fn content(catalog: &dyn Catalog) -> Content {
-    let mut databases = catalog.databases(None, 10_000).await.unwrap();
-    databases.iter_mut().for_each(|database| database.revision = 0);
-    let jobs = catalog.jobs(&JobFilter::default(), None, 100_000).await.unwrap();
-    let mut logs = Vec::new();
-    for job in &jobs {
-        logs.push(catalog.log(job.id, 0, 10_000).await.unwrap());
-    }
-    let mut documents = Vec::new();
-    for name in DOCUMENTS {
-        documents.push(catalog.document(name).await.unwrap().map(|Document { text, .. }| text));
-    }
-    let due = catalog.due_databases(Timestamp::MAX, 10_000).await.unwrap();
-    let due_jobs = catalog.due_jobs(Timestamp::MAX, 100_000).await.unwrap().len();
-    Content {
-        databases,
-        jobs,
-        logs,
-        claims: catalog.claims(None, 10_000).await.unwrap(),
-        documents,
-        totals: format!("{:?}", catalog.totals(None).await.unwrap()),
-        due: (due.iter().map(|database| database.id).collect(), due_jobs),
-    }
-}
-
-/// A little of everything: every status, logs of more than a page, texts that are not harmless, a number whose
-/// database is gone.
-async fn fill(catalog: &dyn Catalog) {
-    for n in 1..=7 {
-        let mut new = database(n);
-        new.settings.name = format!("ñ \" {n}\n");
-        new.synced = (n == 2).then(|| [("port".to_owned(), 5.into())].into_iter().collect());
-        catalog.create_database(NewDatabase(new)).await.unwrap();
-    }
-    let last = catalog.database(DatabaseId(7)).await.unwrap().unwrap();
-    catalog.delete_database(&last).await.unwrap();
-    let statuses = [
-        Status::Queued,
-        Status::Running,
-        Status::Succeeded,
-        Status::Failed,
-        Status::Skipped,
-        Status::Cancelled,
-        Status::Deleting,
-    ];
-    for n in 0..40_u8 {
-        let kind = respaldo_core::model::BackupKind::Scheduled;
-        let mut job = job_of(n.into(), DatabaseId(1 + i64::from(n % 6)), kind, at(i64::from(n)));
-        job.status = statuses[usize::from(n) % statuses.len()];
-        job.revision = 5;
-        job.fence = u64::from(n);
-        job.finished_at = job.status.is_terminal().then(|| at(500));
-        job.untold = n % 3 == 0;
-        assert!(catalog.create_job(&job).await.unwrap());
-        let lines: Vec<_> = (0..usize::from(n) * 13).map(|place| line(&format!("{n} \"{place}\""))).collect();
-        catalog.append_log(job.id, &lines).await.unwrap();
-    }
-    assert!(catalog.create_job(&job_without_a_database(900, at(3))).await.unwrap());
-    assert!(catalog.create_job(&test_restore_of(901, DatabaseId(1), at(4))).await.unwrap());
-    for n in 0..250 {
-        let ends = (n % 2 == 0).then(|| at(3_600_000 + 60_000 * n));
-        catalog.claim(&format!("key {n}"), &format!("ñ {n}"), at(0), ends).await.unwrap();
-    }
-    catalog.put_document(DOCUMENTS[0], "{\"sealed\": \"…\"}", 0).await.unwrap();
 }
 
 async fn stores() -> Vec<(&'static str, Arc<dyn Catalog>)> {
