@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use respaldo_core::ErrorKind;
 use respaldo_core::config::{Build, Config, MAX_BYTES, MAX_DATABASES, Stores};
+use respaldo_core::model::Credentials;
 
 fn database(fields: &str) -> String {
     let base = "name: x\n    engine: postgres\n    host: h\n    database_name: d";
