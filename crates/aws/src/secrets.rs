@@ -38,6 +38,7 @@ pub struct AwsSecrets {
     endpoint: Option<String>,
     region: Option<String>,
     config: OnceCell<SdkConfig>,
+    remember: Duration,
     remembered: Mutex<HashMap<SecretName, (SecretString, Instant)>>,
 }
 
@@ -45,12 +46,18 @@ impl AwsSecrets {
     /// Without an endpoint the requests go to the region's own (`AWS_ENDPOINT_URL` is honoured), without a region
     /// to the one that environment or profile name.
     pub fn new(endpoint: Option<String>, region: Option<String>) -> Self {
-        Self { endpoint, region, config: OnceCell::new(), remembered: Mutex::default() }
+        Self { endpoint, region, config: OnceCell::new(), remember: REMEMBERED, remembered: Mutex::default() }
     }
 
     /// The same, from a configuration that is loaded already.
     pub fn over(config: SdkConfig) -> Self {
         Self { config: OnceCell::new_with(Some(config)), ..Self::new(None, None) }
+    }
+
+    /// The same, with another time for which what was read is used again.
+    #[must_use]
+    pub fn remembering(self, remember: Duration) -> Self {
+        Self { remember, ..self }
     }
 
     async fn config(&self) -> SdkConfig {
@@ -77,7 +84,7 @@ impl AwsSecrets {
             SecretName::Variable(_) => None,
         };
         if let Some(read) = &read {
-            let until = Instant::now() + REMEMBERED;
+            let until = Instant::now() + self.remember;
             let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
             remembered.insert(whole, (read.clone(), until));
         }
