@@ -152,18 +152,19 @@ pub(super) struct Reader<'a> {
     number: u64,
 }
 
+/// What every version's first line has.
+#[derive(Deserialize)]
+struct Any {
+    respaldo_export: u32,
+    written_by: String,
+}
+
 impl<'a> Reader<'a> {
     pub(super) fn begin(input: &'a mut (dyn BufRead + 'a), key: &MasterKey) -> Result<(Self, Head)> {
         let mut reader = Self { input, buffer: Vec::new(), sha256: Sha256::new(), number: 0 };
         let foreign = || refused(ErrorKind::Invalid, "it is no export of a catalog").with_field("input");
         if !reader.advance().map_err(|_| foreign())? {
             return Err(foreign());
-        }
-        /// What every version's first line has.
-        #[derive(Deserialize)]
-        struct Any {
-            respaldo_export: u32,
-            written_by: String,
         }
         let any: Any = serde_json::from_slice(&reader.buffer).map_err(|_| foreign())?;
         if any.respaldo_export > VERSION || is_newer(&any.written_by) {
