@@ -151,7 +151,10 @@ pub fn secrets() -> Result<Chain> {
 }
 
 fn prepare_staging(folder: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+    // What lies above it is no secret, and scratch servers run as another user, who passes through.
+    let above = folder.parent().map_or(Ok(()), fs::create_dir_all);
+    let made = above.and_then(|()| DirBuilder::new().recursive(true).mode(0o700).create(folder));
+    made.map_err(|error| {
         let why = format!("{}: {error}", folder.display());
         Error::new(ErrorKind::Storage, "prepare the staging folder", why)
             .with_mend("check that this folder can be written, or name another: server.staging")

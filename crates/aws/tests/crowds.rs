@@ -22,12 +22,12 @@ async fn installation(endpoint: &str) -> TestApp {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_due_at_once_and_two_hosts_and_every_event_twice_give_each_slot_one_outcome() {
-    let test = installation(&Moto::shared().endpoint()).await;
+    let test = installation(&Dynalite::shared().endpoint()).await;
     crowd::each_slot_has_one_outcome(&test, 1_000, SignedDuration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_that_differ_by_twenty_minutes_change_nothing_of_it() {
-    let test = installation(&Dynalite::shared().endpoint()).await;
+    let test = installation(&Moto::shared().endpoint()).await;
     crowd::each_slot_has_one_outcome(&test, 100, SignedDuration::from_mins(10)).await;
 }

@@ -82,9 +82,10 @@ fn host(test: &TestApp, skew: SignedDuration) -> App {
 
 async fn ticks(hosts: &[App; 2]) {
     let [one, other] = hosts;
-    let ticked = futures::join!(tick(one), tick(other), tick(one), tick(other));
-    for ticked in [ticked.0, ticked.1, ticked.2, ticked.3] {
+    for _event in 0..2 {
+        let (ticked, beside) = futures::join!(tick(one), tick(other));
         ticked.expect("a tick ends well");
+        beside.expect("a tick ends well");
     }
 }
 

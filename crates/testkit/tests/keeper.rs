@@ -14,7 +14,7 @@ use respaldo_core::model::{Database, Job, JobId, Status};
 use respaldo_core::ports::{LogEntry, SecretString};
 use respaldo_core::{ErrorKind, Result};
 use respaldo_testkit::app::TestApp;
-use respaldo_testkit::faults::Call;
+use respaldo_testkit::faults::{Call, FaultMode};
 use respaldo_testkit::host::{eventually, is_alive, run};
 use respaldo_testkit::postgres::Postgres;
 use respaldo_testkit::tools::{Behaviour, FakeTool, Toolbox};
@@ -196,4 +196,27 @@ async fn a_gigabyte_of_complaints_without_a_line_break_is_read_and_forgotten() {
     assert!(job.error.as_ref().unwrap().to_string().len() < 20_000);
     let bytes: usize = log(&test, &job).await.iter().map(|entry| entry.line.len()).sum();
     assert!(bytes < 100_000, "{bytes} bytes of log");
+}
+
+#[tokio::test]
+async fn whoever_sees_that_a_dump_has_ended_finds_its_whole_log() {
+    let mut seen = 0;
+    for step in 1.. {
+        let test = TestApp::new();
+        let database = test.register_sample().await;
+        let job = backup::request(&test.app, database.id, None).await.unwrap();
+        let (app, plan) = test.another_process();
+        plan.fail_at(step, FaultMode::CrashAfter);
+        let _crashed = backup::run(&app, job.id, &Worker::new("test")).await;
+        if plan.calls() < step {
+            break;
+        }
+        if test.job(job.id).await.status == Status::Succeeded {
+            let log = test.catalog.log(job.id, 0, 100).await.unwrap();
+            let last = log.last().map(|line| line.line.as_str()).unwrap_or_default();
+            assert!(last.contains("manifest written"), "step {step}: {log:?}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "no crash came behind the end");
 }

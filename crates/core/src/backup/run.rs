@@ -175,6 +175,7 @@ impl<'a> Running<'a> {
         let ran = match outcome {
             Ok(manifest) => {
                 log.info(format!("{} bytes stored, manifest written", manifest.artifact.size_bytes));
+                self.held.tell_first(&log).await;
                 let fingerprint = adopt::in_clear(manifest.content);
                 let (artifact, consistency) = (manifest.artifact, manifest.consistency);
                 self.commit(Finished { artifact, fingerprint, consistency }).await
@@ -213,10 +214,12 @@ impl<'a> Running<'a> {
             Stop::Failed(e) => {
                 let e = of_a_sender(job, e);
                 log.error(e.to_string());
+                self.held.tell_first(log).await;
                 if clean { self.failed_clean(attempt, e).await } else { self.failed(e).await }
             }
             Stop::Cancelled => {
                 log.info("cancelled on request");
+                self.held.tell_first(log).await;
                 self.end(|job, fence, now| {
                     job.cancelled(fence, now)?;
                     if clean {

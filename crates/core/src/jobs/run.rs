@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::hand_over::{self, Begins};
-use super::keeper::{Hears, Keeper};
+use super::keeper::{Hears, Keeper, flush};
 use super::place::Place;
 use super::worker::Worker;
 use super::{aftermath, update};
@@ -134,6 +134,12 @@ impl<'a> Held<'a> {
     ) -> Result<Job> {
         let now = self.app.now();
         update(self.app, self.id, |job| change(job, self.fence, now)).await
+    }
+
+    /// Writes the log's lines before the record tells the end, so that whoever sees the end finds them. What
+    /// cannot be written now is written behind it.
+    pub(crate) async fn tell_first(&self, log: &JobLog) {
+        let _again_at_the_end = flush(self.app, self.id, log).await;
     }
 
     /// Whether the job is to be handed over because of this host's deadline.

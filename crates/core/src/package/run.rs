@@ -130,6 +130,7 @@ impl Running<'_> {
             let trouble = match outcome {
                 Ok(manifest) => {
                     log.info(format!("{} bytes stored, manifest written", manifest.artifact.size_bytes));
+                    self.held.tell_first(log).await;
                     return self.commit(manifest).await;
                 }
                 Err(trouble) => trouble,
@@ -180,10 +181,12 @@ impl Running<'_> {
         match stop {
             Stop::Failed(e) => {
                 log.error(e.to_string());
+                self.held.tell_first(log).await;
                 self.failed(e, clean).await
             }
             Stop::Cancelled => {
                 log.info("cancelled on request");
+                self.held.tell_first(log).await;
                 self.end_swept(Job::cancelled, clean).await
             }
             Stop::ShuttingDown => {

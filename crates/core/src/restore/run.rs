@@ -152,6 +152,7 @@ impl<'a> Restoring<'a> {
             Ok(Done::Ended { kept, warnings }) => {
                 undo::tell_undone(&self).await?;
                 self.log.info("done");
+                self.held.tell_first(&self.log).await;
                 let end = |job: &mut Job, fence, now| {
                     let restoration = job.restoration_mut()?;
                     restoration.kept.clone_from(&kept);
@@ -171,10 +172,12 @@ impl<'a> Restoring<'a> {
         match stop {
             Stop::Failed(e) => {
                 self.log.error(e.to_string());
+                self.held.tell_first(&self.log).await;
                 self.held.end(|job, fence, now| job.fail(fence, what_undoes(job, e.clone()), now)).await
             }
             Stop::Cancelled => {
                 self.log.info("cancelled on request");
+                self.held.tell_first(&self.log).await;
                 self.held
                     .end(|job, fence, now| {
                         job.cancelled(fence, now)?;

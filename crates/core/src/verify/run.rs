@@ -145,6 +145,7 @@ impl<'a> Testing<'a> {
             Err(e) => return self.stopped(Stop::Failed(e)).await,
             Ok(()) => {}
         }
+        self.held.tell_first(&self.log).await;
         self.held
             .end(|job, fence, now| {
                 job.test_restore_mut()?.verdict = Some(found.clone());
@@ -157,10 +158,12 @@ impl<'a> Testing<'a> {
         match stop {
             Stop::Failed(e) => {
                 self.log.error(e.to_string());
+                self.held.tell_first(&self.log).await;
                 self.held.end(|job, fence, now| job.fail(fence, e.clone(), now)).await
             }
             Stop::Cancelled => {
                 self.log.info("cancelled on request");
+                self.held.tell_first(&self.log).await;
                 self.held.end(Job::cancelled).await
             }
             Stop::ShuttingDown => {

@@ -65,20 +65,21 @@ impl Environment {
         let id = format!("{}-{}", host::random_hex(4), host::random_hex(6));
         let mut answered = self.api.hand(Event { id, body: event.to_string(), deadline_ms });
         let answer = tokio::select! {
-            answer = timeout_at(deadline, &mut answered) => answer,
-            () = self.process.gone() => Ok(answered.await),
+            answer = timeout_at(deadline, &mut answered) => answer.map(Result::ok),
+            // It may have answered just before.
+            () = self.process.gone() => Ok(answered.try_recv().ok()),
         };
         match answer {
-            Ok(Ok(Outcome::Response(body))) => {
+            Ok(Some(Outcome::Response(body))) => {
                 self.freeze(asked).await;
                 serde_json::from_slice(&body)
                     .map_err(|error| FunctionError::new("Runtime.InvalidResponse", error.to_string()))
             }
-            Ok(Ok(Outcome::Error(body))) => {
+            Ok(Some(Outcome::Error(body))) => {
                 self.freeze(asked).await;
                 Err(FunctionError::told(&body))
             }
-            Ok(Err(_)) => {
+            Ok(None) => {
                 self.process.kill();
                 Err(FunctionError::new("Runtime.ExitError", "the process ended without an answer"))
             }

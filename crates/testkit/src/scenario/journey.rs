@@ -26,6 +26,7 @@ pub async fn a_backup_goes_its_whole_way_and_comes_back(host: &mut dyn Host) {
     let refused = restore(&api, &first).await;
     assert_eq!(refused["status"], "failed", "{refused}");
     assert_eq!(source.orders(), "10");
+    confirm(&api, &refused).await;
     source.run("INSERT INTO orders SELECT i, 'item ' || i FROM generate_series(11, 1000) AS i");
 
     // The next day's is good: it is put back, and the answer names what undoes it.
@@ -35,9 +36,7 @@ pub async fn a_backup_goes_its_whole_way_and_comes_back(host: &mut dyn Host) {
     assert_eq!(restored["status"], "succeeded", "{restored}\n{}", host.log());
     assert_eq!(source.content(), whole);
     assert!(restored["result"]["safety_backup_id"].is_string(), "{restored}");
-    let confirm = restored["result"]["confirm"].as_str().unwrap();
-    let confirmed = api.send(api.request(Method::POST, confirm, Key::Restore)).await.json();
-    assert_eq!(api.ended(&confirmed["id"]).await["status"], "succeeded");
+    confirm(&api, &restored).await;
 
     verify(&api, &second).await;
     keep_what_retention_keeps(&api, &database, &second).await;
@@ -82,6 +81,13 @@ async fn restore(api: &Api<'_>, backup: &Value) -> Value {
     let path = format!("/backups/{}/restore", backup["id"].as_str().unwrap());
     let queued = api.post_as(Key::Restore, &path, &json!({})).await.expect(202);
     api.ended(&queued["id"]).await
+}
+
+/// What undoes the restore is not needed any more.
+async fn confirm(api: &Api<'_>, restored: &Value) {
+    let path = restored["result"]["confirm"].as_str().unwrap_or_else(|| panic!("{restored}"));
+    let confirmed = api.send(api.request(Method::POST, path, Key::Restore)).await.json();
+    assert_eq!(api.ended(&confirmed["id"]).await["status"], "succeeded");
 }
 
 async fn verify(api: &Api<'_>, backup: &Value) {
