@@ -64,10 +64,8 @@ impl Dynamo {
             Some(_) => Err(taken()),
             // It was to come under our own number: whoever writes there first wins.
             None if holder == id => Ok(()),
-            None => match self.burn(operation, holder).await? {
-                true => Ok(()),
-                false => Err(taken()),
-            },
+            None if self.burn(operation, holder).await? => Ok(()),
+            None => Err(taken()),
         }
     }
 
