@@ -56,10 +56,10 @@ impl AwsSecrets {
         Self { config: OnceCell::new_with(Some(config)), ..Self::new(None, None) }
     }
 
-    /// The same, with another time for which what was read is used again.
+    /// The same, with nothing remembered yet, and another time for which what is read is used again.
     #[must_use]
     pub fn remembering(self, remember: Duration) -> Self {
-        Self { remember, ..self }
+        Self { remember, remembered: Mutex::default(), ..self }
     }
 
     async fn config(&self) -> SdkConfig {
