@@ -22,7 +22,7 @@ use crate::answer::failed;
 use crate::sdk;
 
 /// How long a secret that was read is used again.
-pub const REMEMBERED: Duration = Duration::from_secs(60);
+pub const REMEMBERED: Duration = Duration::from_mins(1);
 /// How often a request is sent before its failure is told.
 const MOST_TRIES: u32 = 3;
 /// How long one try may take.

@@ -33,6 +33,13 @@ pub(super) struct Head {
     pub(super) last_number: i64,
 }
 
+/// What every version's first line has.
+#[derive(Deserialize)]
+struct Any {
+    respaldo_export: u32,
+    written_by: String,
+}
+
 /// Every other line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,12 +165,6 @@ impl<'a> Reader<'a> {
         let foreign = || refused(ErrorKind::Invalid, "it is no export of a catalog").with_field("input");
         if !reader.advance().map_err(|_| foreign())? {
             return Err(foreign());
-        }
-        /// What every version's first line has.
-        #[derive(Deserialize)]
-        struct Any {
-            respaldo_export: u32,
-            written_by: String,
         }
         let any: Any = serde_json::from_slice(&reader.buffer).map_err(|_| foreign())?;
         if any.respaldo_export > VERSION || is_newer(&any.written_by) {

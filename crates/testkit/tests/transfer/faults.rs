@@ -5,6 +5,17 @@ use respaldo_testkit::faults::FaultMode;
 
 use super::*;
 
+/// A disk that is full.
+struct Full;
+impl std::io::Write for Full {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 async fn little() -> (Vec<u8>, Content) {
     let source = MemoryCatalog::default();
     for n in 1..=3 {
@@ -69,16 +80,6 @@ async fn an_export_that_cannot_be_read_or_written_is_an_error() {
         }
     }
     assert!(calls >= 6);
-    /// A disk that is full.
-    struct Full;
-    impl std::io::Write for Full {
-        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            Err(std::io::ErrorKind::StorageFull.into())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
     let error = export(&*source.catalog, how, &mut Full).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage);
 }
