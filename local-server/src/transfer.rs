@@ -120,7 +120,7 @@ fn key(url: &CatalogUrl, given: Option<&SecretString>) -> Result<MasterKey> {
 }
 
 fn is_absent(file: &Path) -> bool {
-    fs::metadata(file).map_or(true, |metadata| metadata.len() == 0)
+    !fs::metadata(file).is_ok_and(|metadata| metadata.len() > 0)
 }
 
 /// A file that is being written; removed unless it was put into its place.

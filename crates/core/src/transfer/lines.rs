@@ -33,6 +33,13 @@ pub(super) struct Head {
     pub(super) last_number: i64,
 }
 
+/// What every version's first line has.
+#[derive(Deserialize)]
+struct Any {
+    respaldo_export: u32,
+    written_by: String,
+}
+
 /// Every other line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -150,13 +157,6 @@ pub(super) struct Reader<'a> {
     /// Of all lines before the last that was read.
     sha256: Sha256,
     number: u64,
-}
-
-/// What every version's first line has.
-#[derive(Deserialize)]
-struct Any {
-    respaldo_export: u32,
-    written_by: String,
 }
 
 impl<'a> Reader<'a> {
