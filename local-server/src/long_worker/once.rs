@@ -15,7 +15,7 @@ use crate::worker::work_on;
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Whoever waits longer for the job's next try, or for a place, ends: by then another task is started for it, and
 /// two must not wait for the same.
-const LONGEST_WAIT: Duration = Duration::from_secs(240);
+const LONGEST_WAIT: Duration = Duration::from_mins(4);
 
 /// Works on a job until it has ended, somebody else works on it, or its next try is far off.
 pub(super) async fn work(desk: &Desk, id: JobId, stop: impl Future<Output = ()>) -> Result<()> {
