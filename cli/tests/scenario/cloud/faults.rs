@@ -126,10 +126,9 @@ async fn a_bucket_that_is_not_there_fails_the_backup_with_words_and_leaves_nothi
     // The definition is written later, when there is storage.
     let database = answer.expect(201);
     let job = queued(&api, &database).await;
-    let ended = api.until(&format!("/jobs/{}", job["id"].as_str().unwrap()), "it is tried", |job| {
-        job["status"] == "failed" || !job["error"].is_null()
-    });
-    let ended = ended.await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    let tried = |job: &Value| job["status"] == "failed" || !job["error"].is_null();
+    let ended = api.until(&path, "it is tried", tried).await;
     assert!(ended["error"].to_string().contains("nobody-s-bucket-7f3a"), "{ended}");
     assert_ne!(ended["status"], "running");
 }

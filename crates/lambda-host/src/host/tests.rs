@@ -199,7 +199,7 @@ async fn of_a_batch_only_the_messages_that_fail_go_back() {
     let test = TestApp::new();
     let job = queued(&test).await;
     let host = host(&test, respaldo_dump::function());
-    let gone = message(JobId::for_slot(job.database.unwrap().1, Timestamp::UNIX_EPOCH));
+    let gone = message(JobId::for_slot(job.database.unwrap().uid, Timestamp::UNIX_EPOCH));
     let newer = format!(r#"{{"v":99,"job_id":"{}"}}"#, job.id);
     let bodies = [&message(job.id), "poison", &gone, &newer, "", &golden("rule").to_string()];
     let answer = invoke_within(&host, messages(&bodies), Duration::from_secs(900)).await.unwrap();
