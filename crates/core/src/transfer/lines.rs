@@ -33,13 +33,6 @@ pub(super) struct Head {
     pub(super) last_number: i64,
 }
 
-/// What every version's first line has.
-#[derive(Deserialize)]
-struct Any {
-    respaldo_export: u32,
-    written_by: String,
-}
-
 /// Every other line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,17 +5,6 @@ use respaldo_testkit::faults::FaultMode;
 
 use super::*;
 
-/// A disk that is full.
-struct Full;
-impl std::io::Write for Full {
-    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-        Err(std::io::ErrorKind::StorageFull.into())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 async fn little() -> (Vec<u8>, Content) {
     let source = MemoryCatalog::default();
     for n in 1..=3 {
