@@ -32,6 +32,7 @@ const FIRST: &[&str] = &[
     "md5",
     "sha256",
     "location",
+    "locked_until",
     "error",
     "verification",
 ];

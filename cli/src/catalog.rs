@@ -1,18 +1,29 @@
 //! `respaldo catalog`: what is done to a catalog as a whole.
 
+mod export;
+mod import;
+mod init;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use respaldo_adapters::environment;
 use respaldo_core::redact::escape_controls;
 use respaldo_core::rescue::rebuild::{CredentialsFate, Rebuilt, Summary, Told};
+use respaldo_core::transfer::Counts;
 use respaldo_core::{Error, ErrorKind, Result};
 use respaldo_local_server::{RebuildRequest, rebuild};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Makes the table of a catalog on DynamoDB, or adds what it lacks.
+    Init(init::Init),
     /// Builds a new catalog from storage alone: databases, policies, and every whole backup.
     Rebuild(Rebuild),
+    /// Writes everything that a catalog knows into a file, to move it to another host.
+    Export(export::Export),
+    /// Fills a new catalog, of any kind, with such a file.
+    Import(import::Import),
 }
 
 /// Needs the master key of the installation that filled storage: RESPALDO_MASTER_KEY (or _FILE), or the file
@@ -34,10 +45,19 @@ pub(crate) struct Rebuild {
 }
 
 pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
-    let Command::Rebuild(command) = command;
+    match command {
+        Command::Init(command) => init::run(command).await,
+        Command::Rebuild(command) => rebuilt(command).await,
+        Command::Export(command) => export::run(command).await,
+        Command::Import(command) => import::run(command).await,
+    }
+}
+
+async fn rebuilt(command: Rebuild) -> anyhow::Result<ExitCode> {
+    const OPERATION: &str = "rebuild a catalog";
     let request = RebuildRequest {
-        storage: setting(command.storage, "storage", "STORAGE_URL")?,
-        catalog: setting(command.catalog, "catalog", "CATALOG_URL")?,
+        storage: setting(command.storage, OPERATION, "storage", "STORAGE_URL")?,
+        catalog: setting(command.catalog, OPERATION, "catalog", "CATALOG_URL")?,
         dry_run: command.dry_run,
         without_key: command.without_key,
     };
@@ -46,16 +66,24 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn setting(flag: Option<String>, field: &str, variable: &str) -> Result<String> {
+fn setting(flag: Option<String>, operation: &str, field: &str, variable: &str) -> Result<String> {
     let given = match flag {
         Some(text) => Some(text),
         None => environment::variable(variable)?.filter(|text| !text.is_empty()),
     };
     given.ok_or_else(|| {
-        Error::new(ErrorKind::Config, "rebuild a catalog", "it is not given")
+        Error::new(ErrorKind::Config, operation, "it is not given")
             .with_field(field)
             .with_mend(format!("give --{field} URL, or set {variable}"))
     })
+}
+
+/// What a catalog holds, in words.
+fn counted(counts: &Counts) -> String {
+    let Counts { databases, jobs, log_lines, claims, documents } = counts;
+    format!(
+        "{databases} databases, {jobs} jobs with {log_lines} lines of logs, {claims} claims, {documents} documents"
+    )
 }
 
 fn show(told: &Told<'_>) {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use respaldo_adapters::environment::{self, EnvSecrets};
+use respaldo_adapters::environment;
 use respaldo_adapters::identity;
 use respaldo_core::config::{Config, Entry};
 use respaldo_core::engine::process::Invocation;
@@ -103,7 +103,7 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let toolbox = Toolbox::new(split_paths(&path)).with_distribution_folders();
     println!("respaldo {}", env!("CARGO_PKG_VERSION"));
     let config = read(file)?;
-    let found = examine(&toolbox, &EnvSecrets, config.as_ref()).await;
+    let found = examine(&toolbox, &respaldo_local_server::secrets()?, config.as_ref()).await;
     found.lines.iter().for_each(|line| println!("{line}"));
     Ok(if found.whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -208,6 +208,7 @@ async fn look_at(entry: &Entry, secrets: &dyn Secrets, found: &mut Findings) {
             match secrets.get(name).await {
                 Ok(Some(_)) => {}
                 Ok(None) => lacks.push(format!("the variable {name} is not set: set it, or {name}_FILE")),
+                Err(error) if name.contains(':') => lacks.push(error.to_string()),
                 Err(error) => lacks.push(format!("the variable {name} cannot be used: {}", error.message())),
             }
         }

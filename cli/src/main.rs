@@ -9,6 +9,7 @@ mod backups;
 mod catalog;
 mod client;
 mod completions;
+mod config;
 mod databases;
 mod doctor;
 mod exit;
@@ -24,6 +25,7 @@ mod restore;
 mod retention;
 mod show;
 mod verify;
+mod worker;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,8 +34,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use exit::Exit;
-use respaldo_core::config::Config;
-use respaldo_local_server::{Overrides, Settings, bind, run, stop_signal};
+use respaldo_local_server::{Overrides, Settings, bind, run, secrets, stop_signal};
 
 /// Backs up databases and proves that the backups restore.
 #[derive(Debug, Parser)]
@@ -50,6 +51,8 @@ struct Cli {
 enum Command {
     /// Serves the API, runs schedules and makes backups.
     Serve(Serve),
+    /// Takes jobs from the catalog, and from a queue, without serving the API: the ones that functions have no time for.
+    Worker(worker::Worker),
     /// Lists, registers, changes, tests and removes databases of a running server.
     Databases(databases::Databases),
     /// Has a running server make backups now, and follows them.
@@ -71,9 +74,9 @@ enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// Looks at a configuration file.
+    /// Checks a configuration file, or applies it to a catalog.
     #[command(subcommand)]
-    Config(ConfigCommand),
+    Config(config::Command),
     /// Lists, fetches and restores backups from storage alone: without catalog and server.
     #[command(subcommand)]
     Rescue(rescue::Command),
@@ -110,13 +113,14 @@ struct Serve {
     backup_now: Vec<String>,
 }
 
-#[derive(Debug, Subcommand)]
-enum ConfigCommand {
-    /// Checks a file, and says what it holds or what is wrong with it.
-    Check {
-        /// The file.
-        file: PathBuf,
-    },
+impl Command {
+    /// Whether it is a part of the installation, which has secrets of its own, and no client.
+    fn reads_secrets(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve(_) | Self::Config(_) | Self::Rescue(_) | Self::Catalog(_) | Self::Doctor { .. }
+        )
+    }
 }
 
 fn main() -> ExitCode {
@@ -134,9 +138,16 @@ fn main() -> ExitCode {
 fn start(command: Command) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("start the runtime")?;
+    if command.reads_secrets() {
+        runtime.block_on(async { secrets()?.fetch().await })?;
+    }
     match command {
         Command::Serve(serve) => {
             runtime.block_on(serve.run())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Worker(it) => {
+            runtime.block_on(it.run())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Databases(it) => Ok(ended(it.api.json, runtime.block_on(it.run()))),
@@ -150,7 +161,7 @@ fn start(command: Command) -> anyhow::Result<ExitCode> {
         Command::Completions { shell } => {
             Ok(ended(false, completions::print(shell, &mut Cli::command()).map(|()| Exit::Done)))
         }
-        Command::Config(ConfigCommand::Check { file }) => check(&file),
+        Command::Config(command) => runtime.block_on(config::run(command)),
         Command::Rescue(command) => runtime.block_on(rescue::run(command)),
         Command::Catalog(command) => runtime.block_on(catalog::run(command)),
         Command::Doctor { config } => runtime.block_on(doctor::run(config.as_deref())),
@@ -174,21 +185,6 @@ impl Serve {
         let listener = bind(settings.listen).await?;
         Ok(Box::pin(run(settings, listener, stop)).await?)
     }
-}
-
-fn check(file: &std::path::Path) -> anyhow::Result<ExitCode> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).with_context(|| format!("read {name}"))?;
-    let config = Config::parse_named(&name, &text, respaldo_local_server::BUILD)?;
-    println!("{name}: no errors; {} databases", config.databases.len());
-    if let Some(file) = &config.identity_file {
-        println!("  identities that open encrypted backups: {file} (respaldo doctor reads it)");
-    }
-    for entry in &config.databases {
-        let shown = |field: &str| entry.settings.get(field).and_then(|value| value.as_str()).unwrap_or("-");
-        println!("  {} ({}, schedule {})", entry.config_id, shown("engine"), shown("schedule"));
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

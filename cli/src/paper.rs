@@ -10,7 +10,7 @@ use crate::Cli;
 use crate::exit;
 
 /// What is no client of a server.
-const OTHERS: [&str; 6] = ["serve", "config", "rescue", "catalog", "doctor", "help"];
+const OTHERS: [&str; 7] = ["serve", "worker", "config", "rescue", "catalog", "doctor", "help"];
 
 fn paper() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

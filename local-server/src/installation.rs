@@ -7,15 +7,18 @@ use std::sync::Arc;
 
 use respaldo_adapters::catalog::{CatalogUrl, Table};
 use respaldo_adapters::doorbell::InProcessDoorbell;
-use respaldo_adapters::environment::EnvSecrets;
 use respaldo_adapters::events::TracingEvents;
+use respaldo_adapters::secrets::{Chain, SecretsUrl};
 use respaldo_adapters::time::{SystemClock, SystemIds};
 use respaldo_adapters::{master_key, storage};
 use respaldo_core::engine::Toolbox;
 use respaldo_core::keyring::MasterKey;
 use respaldo_core::model::JobId;
 use respaldo_core::ports::{Catalog, SecretString};
-use respaldo_core::{App, Error, ErrorKind, Result};
+#[cfg(feature = "aws")]
+use respaldo_core::storage::Locks as _;
+use respaldo_core::storage::Storage;
+use respaldo_core::{App, Error, ErrorKind, Result, transfer};
 use respaldo_sqlite::SqliteCatalog;
 use tokio::sync::mpsc::Receiver;
 
@@ -37,15 +40,16 @@ impl Installation {
     /// One line that names what cannot be used.
     pub async fn open(settings: &Settings) -> Result<Self> {
         let (catalog, key) = open_catalog(&settings.catalog, settings.master_key.as_ref()).await?;
-        let storage = storage::open(&settings.storage)?;
+        let storage = with_locks(storage::open(&settings.storage)?, settings).await?;
         prepare_staging(&settings.limits.staging)?;
         catalog.check().await?;
+        transfer::refuse_unfinished(&*catalog).await?;
         storage.check().await.map_err(|error| error.with_field("storage"))?;
         let (doorbell, rings) = InProcessDoorbell::new();
         let app = App {
             catalog,
             storage,
-            secrets: Arc::new(EnvSecrets),
+            secrets: Arc::new(secrets()?),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             doorbell: Arc::new(doorbell),
@@ -72,6 +76,24 @@ pub async fn open_catalog(
         CatalogUrl::Sqlite(file) => open_file(file, &url.data().join("master.key"), given),
         CatalogUrl::Dynamodb(table) => open_table(table, given).await,
     }
+}
+
+/// Gives storage on S3 its locks, and asks for them where backups are to be locked.
+#[cfg(feature = "aws")]
+async fn with_locks(storage: Storage, settings: &Settings) -> Result<Storage> {
+    let Some(bucket) = storage::bucket(&settings.storage)? else { return Ok(storage) };
+    let locks = respaldo_aws::object_lock::S3Locks::open(bucket).await;
+    if settings.limits.object_lock.is_some() {
+        locks.check().await.map_err(|error| error.with_field("retention.object_lock"))?;
+    }
+    Ok(storage.with_locks(Arc::new(locks)))
+}
+
+/// Without Amazon's SDK nothing has locks; settings that ask for them were refused.
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "as with the feature")]
+async fn with_locks(storage: Storage, _settings: &Settings) -> Result<Storage> {
+    Ok(storage)
 }
 
 /// A new catalog comes after its key, so that no catalog ever stands without one; an existing file is
@@ -103,6 +125,29 @@ async fn open_table(table: &Table, given: Option<&SecretString>) -> Result<(Arc<
 async fn open_table(_table: &Table, _given: Option<&SecretString>) -> Result<(Arc<dyn Catalog>, MasterKey)> {
     let why = crate::BUILD.catalogs.why_left_out("dynamodb").unwrap_or_default();
     Err(Error::new(ErrorKind::Config, "open the catalog", why).with_field("catalog"))
+}
+
+/// Where references to secrets are resolved: the environment, and in a build with Amazon's services their stores.
+///
+/// # Errors
+/// `Config` when `SECRETS_URL` cannot be, or needs what this build has not.
+pub fn secrets() -> Result<Chain> {
+    let url = SecretsUrl::from_environment()?;
+    #[cfg(feature = "aws")]
+    {
+        let at = url.as_ref().map(|url| (url.endpoint.clone(), url.region.clone()));
+        let (endpoint, region) = at.unwrap_or_default();
+        Ok(Chain::before(Arc::new(respaldo_aws::secrets::AwsSecrets::new(endpoint, region)), url))
+    }
+    #[cfg(not(feature = "aws"))]
+    match url {
+        None => Ok(Chain::of_environment()),
+        Some(_) => {
+            let why = crate::BUILD.catalogs.why_left_out("dynamodb").unwrap_or_default();
+            Err(Error::new(ErrorKind::Config, "read the settings", why)
+                .with_field(respaldo_adapters::secrets::VARIABLE))
+        }
+    }
 }
 
 fn prepare_staging(folder: &Path) -> Result<()> {

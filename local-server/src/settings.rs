@@ -21,8 +21,8 @@ pub const BUILD: Build = Build {
     catalogs: if cfg!(feature = "aws") { Build::SQLITE_AND_DYNAMODB } else { Build::SQLITE },
 };
 
-const CONFIG_FILE: &str = "config.yaml";
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
+pub(crate) const CONFIG_FILE: &str = "config.yaml";
+pub(crate) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 const CATALOG: &str = "sqlite://data/catalog.db";
 const STORAGE: &str = "file://data/backups";
 
@@ -88,6 +88,7 @@ impl Settings {
         let open = config.server.allow_unauthenticated;
         let listen = listen(overrides.listen, &config)?;
         check_exposure(listen, keys.is_some() || open)?;
+        check_object_lock(&config, storage.as_deref().unwrap_or(STORAGE))?;
         let limits = config.limits(catalog.data().join("staging"), settings::threads())?;
         Ok(Self {
             listen,
@@ -126,6 +127,21 @@ fn read_config(path: Option<&Path>) -> Result<Config> {
             format!("{}: {error}", file.display()),
         )),
     }
+}
+
+/// Locks take a store that has them, and a build that can ask for them.
+fn check_object_lock(config: &Config, storage: &str) -> Result<()> {
+    if config.object_lock.is_none() {
+        return Ok(());
+    }
+    let refused = |why: &str| refused("retention.object_lock", why);
+    if !storage.starts_with("s3://") {
+        return Err(refused("only storage on s3:// has such locks").with_mend("take it out, or use a bucket"));
+    }
+    if !cfg!(feature = "aws") {
+        return Err(refused("this build cannot lock objects").with_mend("build Respaldo with --features aws"));
+    }
+    Ok(())
 }
 
 fn listen(flag: Option<SocketAddr>, config: &Config) -> Result<SocketAddr> {
@@ -167,6 +183,16 @@ mod tests {
         let error = check_exposure(address("0.0.0.0:8000"), false).unwrap_err();
         assert!(error.mend().unwrap().contains("ADMIN_API_KEY"));
         assert!(check_exposure(address("0.0.0.0:8000"), true).is_ok());
+    }
+
+    #[test]
+    fn object_locks_are_refused_where_nothing_can_hold_them() {
+        let text = "retention:\n  object_lock: {mode: governance, days: 1}\n";
+        let config = Config::parse(text).unwrap();
+        let error = check_object_lock(&config, STORAGE).unwrap_err();
+        assert_eq!(error.field(), Some("retention.object_lock"));
+        assert!(check_object_lock(&Config::parse("").unwrap(), STORAGE).is_ok());
+        assert_eq!(check_object_lock(&config, "s3://bucket/x").is_ok(), cfg!(feature = "aws"));
     }
 
     #[test]

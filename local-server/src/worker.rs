@@ -71,7 +71,12 @@ async fn run_one(
 }
 
 /// Has the function do the job whose kind it is.
-async fn work_on(app: &App, works: &[(WorkKind, JobFn)], id: JobId, worker: &Worker) -> Result<Ran> {
+pub(crate) async fn work_on(
+    app: &App,
+    works: &[(WorkKind, JobFn)],
+    id: JobId,
+    worker: &Worker,
+) -> Result<Ran> {
     let Some(job) = app.catalog.job(id).await? else { return Ok(Ran::NotOurs) };
     let work = works.iter().find(|(kind, _)| *kind == job.work.kind());
     let (_, work) = work.ok_or_else(|| {
@@ -80,7 +85,7 @@ async fn work_on(app: &App, works: &[(WorkKind, JobFn)], id: JobId, worker: &Wor
     work(app, id, worker).await
 }
 
-fn report_panic(ended: Result<(), tokio::task::JoinError>) {
+pub(crate) fn report_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a job's run panicked; its lease expires and it runs again");
     }

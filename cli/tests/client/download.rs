@@ -254,6 +254,63 @@ fn an_address_in_place_of_the_file_is_followed_without_the_key() {
 }
 
 #[test]
+fn a_file_in_several_parts_is_put_together_and_gone_on_with_in_the_middle_of_one() {
+    let at = 700_000;
+    let store = Fake::start(move |request| {
+        let (all, from) = (bytes(), asked(request));
+        let part = if request.target.starts_with("/bucket/1") { &all[..at] } else { &all[at..] };
+        let piece = part[from..(from + 400_000).min(part.len())].to_vec();
+        let head = match from {
+            0 => "200 OK".to_owned(),
+            from => format!(
+                "206 Partial Content\r\nContent-Range: bytes {from}-{}/{}",
+                part.len() - 1,
+                part.len()
+            ),
+        };
+        Reply::Half(head, piece, part.len() - from)
+    });
+    let address = |part: u32| format!("{}/bucket/{part}?signature=x", store.url());
+    let parts_told =
+        json!([{"url": address(1), "size_bytes": at}, {"url": address(2), "size_bytes": bytes().len() - at}]);
+    let fake =
+        serving("a.db.gz", move |_| Reply::json(200, &json!({"parts": parts_told, "expires_at": "x"})));
+    let folder = folder();
+    let said = download(&fake, folder.path(), &[]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(fs::read(folder.path().join("a.db.gz")).unwrap(), bytes());
+    let seen: Vec<(bool, usize)> = store
+        .seen()
+        .iter()
+        .map(|request| (request.target.starts_with("/bucket/1"), asked(request)))
+        .collect();
+    assert_eq!(seen, [(true, 0), (true, 400_000), (false, 0), (false, 400_000)]);
+}
+
+#[test]
+fn a_part_that_is_not_gone_on_with_in_its_middle_is_never_taken_for_the_file() {
+    let tries = AtomicU32::new(0);
+    let at = 700_000;
+    let store = Fake::start(move |request| {
+        let all = bytes();
+        if request.target.starts_with("/bucket/1") {
+            return Reply::Whole("200 OK".to_owned(), all[..at].to_vec());
+        }
+        match tries.fetch_add(1, Ordering::SeqCst) {
+            0 => Reply::Half("200 OK".to_owned(), all[at..at + 100_000].to_vec(), all.len() - at),
+            _ => Reply::Whole("200 OK".to_owned(), all[at..].to_vec()),
+        }
+    });
+    let address = |part: u32| format!("{}/bucket/{part}", store.url());
+    let told =
+        json!([{"url": address(1), "size_bytes": at}, {"url": address(2), "size_bytes": bytes().len() - at}]);
+    let fake = serving("a.db.gz", move |_| Reply::json(200, &json!({"parts": told})));
+    let folder = folder();
+    assert_eq!(download(&fake, folder.path(), &[]).code, Some(0));
+    assert_eq!(fs::read(folder.path().join("a.db.gz")).unwrap(), bytes());
+}
+
+#[test]
 fn a_full_disk_is_told_and_leaves_nothing_under_the_final_name() {
     let fake = serving("a.db.gz", |_| Reply::Whole("200 OK".to_owned(), bytes()));
     let folder = folder();

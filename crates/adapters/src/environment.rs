@@ -1,13 +1,14 @@
 //! Environment variables, read here alone.
 #![expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use async_trait::async_trait;
-use respaldo_core::ports::{SecretString, Secrets};
+use respaldo_core::ports::{SecretName, SecretString};
 use respaldo_core::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
@@ -29,19 +30,52 @@ pub fn raw(name: &str) -> Option<OsString> {
     env::var_os(name)
 }
 
-/// A secret from the variable `NAME`, or from the file that `NAME_FILE` names. One line break at the
-/// file's end is not part of it.
+/// Secrets that [`keep`] was given, by the variables that they stand for.
+static KEPT: Mutex<BTreeMap<String, SecretString>> = Mutex::new(BTreeMap::new());
+
+/// A secret from the variable `NAME`, from the file that `NAME_FILE` names, or from the store of secrets that
+/// `NAME_FROM` points into. One line break at the file's end is not part of it.
 ///
 /// # Errors
-/// `Config` when both are set, or the file cannot be read.
+/// `Config` when more than one is set, the file cannot be read, or nobody has fetched what `NAME_FROM` names.
 pub fn secret(name: &str) -> Result<Option<SecretString>> {
     let from_file = format!("{name}_FILE");
-    match (variable(name)?, variable(&from_file)?) {
-        (Some(_), Some(_)) => Err(unreadable(name, &format!("{from_file} is set too; set one of them"))),
-        (Some(value), None) => Ok(Some(SecretString::from(value))),
-        (None, Some(path)) => secret_file(&from_file, Path::new(&path)).map(Some),
-        (None, None) => Ok(None),
+    let set = (variable(name)?, variable(&from_file)?, reference(name)?);
+    match set {
+        (None, None, None) => Ok(None),
+        (Some(value), None, None) => Ok(Some(SecretString::from(value))),
+        (None, Some(path), None) => secret_file(&from_file, Path::new(&path)).map(Some),
+        (None, None, Some(from)) => {
+            let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.get(name).cloned().map(Some).ok_or_else(|| {
+                unreadable(&format!("{name}_FROM"), &format!("this program has not fetched {from}"))
+                    .with_mend(format!("give the secret in {name} or {from_file}"))
+            })
+        }
+        _ => Err(unreadable(
+            name,
+            &format!("two of {name}, {from_file} and {name}_FROM are set; set one of them"),
+        )),
     }
+}
+
+/// What `NAME_FROM` names.
+///
+/// # Errors
+/// `Config` when it names no secret of a store.
+pub fn reference(name: &str) -> Result<Option<SecretName>> {
+    let from = format!("{name}_FROM");
+    let Some(text) = variable(&from)?.filter(|text| !text.is_empty()) else { return Ok(None) };
+    match SecretName::parse(&text) {
+        Ok(stored) if stored.is_stored() => Ok(Some(stored)),
+        _ => Err(unreadable(&from, "it names no secret of a store")
+            .with_mend("write secretsmanager:ID, secretsmanager:ID#FIELD or ssm:NAME")),
+    }
+}
+
+/// Keeps, for [`secret`], what was fetched for `NAME_FROM`.
+pub fn keep(name: &str, fetched: SecretString) {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), fetched);
 }
 
 /// A secret from the file `path`. One line break at its end is not part of it; `name` is how errors call
@@ -62,21 +96,6 @@ pub fn secret_file(name: &str, path: &Path) -> Result<SecretString> {
 
 fn unreadable(name: &str, why: &str) -> Error {
     Error::new(ErrorKind::Config, "read the environment", why).with_field(name)
-}
-
-/// References to secrets are names of environment variables, or of their `_FILE` twins.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct EnvSecrets;
-
-#[async_trait]
-impl Secrets for EnvSecrets {
-    async fn get(&self, name: &str) -> Result<Option<SecretString>> {
-        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if !letters || name.is_empty() {
-            return Err(unreadable(name, "no variable can have this name"));
-        }
-        secret(name)
-    }
 }
 
 #[cfg(test)]
@@ -102,13 +121,5 @@ mod tests {
         let error = secret_file("PGPASSWORD_FILE", Path::new("/nowhere/x")).unwrap_err();
         assert_eq!(error.field(), Some("PGPASSWORD_FILE"));
         assert!(error.message().contains("/nowhere/x"));
-    }
-
-    #[tokio::test]
-    async fn a_name_that_no_variable_can_have_is_refused() {
-        for name in ["", "A=B", "A B", "../x"] {
-            assert!(EnvSecrets.get(name).await.is_err(), "{name}");
-        }
-        assert!(EnvSecrets.get("RESPALDO_SURELY_NOT_SET").await.unwrap().is_none());
     }
 }

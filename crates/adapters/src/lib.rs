@@ -1,6 +1,7 @@
 //! Implementations of Respaldo's ports that every host uses.
 //!
-//! - [`environment`]: the one place that reads environment variables, and the secrets port over them;
+//! - [`environment`]: the one place that reads environment variables;
+//! - [`secrets`]: the secrets port over them, and over a store of secrets behind them;
 //! - [`time`]: the system's clock and random numbers;
 //! - [`catalog`]: reads the URLs of catalogs;
 //! - [`doorbell`]: wakes the worker of this process;
@@ -20,6 +21,7 @@ pub mod identity;
 pub mod master_key;
 mod private_file;
 pub mod pushgateway;
+pub mod secrets;
 pub mod settings;
 pub mod storage;
 pub mod terminal;

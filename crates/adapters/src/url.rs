@@ -99,8 +99,7 @@ impl Url {
     }
 }
 
-/// Percent-encoded text as it is meant; none when that is no UTF-8.
-pub(crate) fn decode(text: &str) -> Option<String> {
+fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

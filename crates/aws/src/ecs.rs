@@ -128,11 +128,11 @@ impl FargateRunner {
         if self.catalog.claim(&key, &token, now, until).await?.is_some() {
             return Ok(());
         }
-        let started = self.ask(job, &token).await;
-        if started.is_err() {
-            self.catalog.release_claim(&key, &token).await?;
-        }
-        started
+        let Err(error) = self.ask(job, &token).await else { return Ok(()) };
+        // A claim that stays only delays the next try.
+        let released = self.catalog.release_claim(&key, &token).await;
+        released.map_err(|e| e.within(&format!("ask again after: {error}")))?;
+        Err(error)
     }
 
     async fn ask(&self, job: JobId, token: &str) -> Result<()> {

@@ -3,14 +3,16 @@
 //! Never anything else of S3: whatever OpenDAL can do goes through it.
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::primitives::DateTime;
-use aws_sdk_s3::types::{ObjectLockEnabled, ObjectLockRetention, ObjectLockRetentionMode};
+use aws_sdk_s3::types::{ObjectLockEnabled, ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode};
 use jiff::Timestamp;
 use respaldo_core::model::LockMode;
-use respaldo_core::storage::{Locks, Version};
+use respaldo_core::storage::{Bucket, Locks, Version};
 use respaldo_core::{Error, ErrorKind, Result};
 
 use crate::sdk;
@@ -22,23 +24,8 @@ const LIST: &str = "list an object's versions";
 const REMOVE: &str = "remove a version";
 const MEND_LOCKS: &str = "make a bucket with Object Lock (and so with versioning), or take retention.object_lock out \
                           of the configuration";
-const MEND_RIGHTS: &str = "allow s3:GetBucketObjectLockConfiguration, s3:GetObjectRetention, s3:PutObjectRetention, \
+const MEND_RIGHTS: &str = "allow s3:GetBucketObjectLockConfiguration, s3:GetObject, s3:GetObjectRetention, s3:PutObjectRetention, \
                            s3:ListBucketVersions and s3:DeleteObjectVersion";
-
-/// Where an installation's objects lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bucket {
-    /// Its name.
-    pub name: String,
-    /// What every key begins with: empty, or ending with a slash.
-    pub root: String,
-    /// Where it is reached; none: where Amazon has it.
-    pub endpoint: Option<String>,
-    /// Its region; none: as the environment says.
-    pub region: Option<String>,
-    /// Whether its name stands in the path, and not in the host.
-    pub path_style: bool,
-}
 
 /// The locks of one bucket.
 #[derive(Debug, Clone)]
@@ -49,10 +36,15 @@ pub struct S3Locks {
 }
 
 impl S3Locks {
-    /// Makes a client; nothing is asked yet.
+    /// Makes a client with the usual credentials; nothing is asked yet.
     pub async fn open(bucket: Bucket) -> Self {
-        let config = sdk::load(bucket.endpoint.as_deref(), bucket.region.as_deref()).await;
-        let config = aws_sdk_s3::config::Builder::from(&config).force_path_style(bucket.path_style).build();
+        let config = sdk::load(bucket.endpoint.as_deref(), Some(&bucket.region)).await;
+        Self::with(&config, bucket)
+    }
+
+    /// The same with a configuration that is there already.
+    pub fn with(config: &SdkConfig, bucket: Bucket) -> Self {
+        let config = aws_sdk_s3::config::Builder::from(config).force_path_style(bucket.path_style).build();
         Self { client: Client::from_conf(config), bucket: bucket.name, root: bucket.root }
     }
 
@@ -96,17 +88,18 @@ impl Locks for S3Locks {
     }
 
     async fn locked(&self, key: &str) -> Result<Option<(LockMode, Timestamp)>> {
-        let asked = self.client.get_object_retention().bucket(&self.bucket).key(self.whole(key)).send().await;
-        let retention = match asked {
-            Err(e) if is_absence(&e) => return Ok(None),
-            asked => asked.map_err(|e| explain(READ, &e))?.retention,
+        // Its head and not its retention: whoever has no lock is no error there, and no store lacks that call.
+        let asked = self.client.head_object().bucket(&self.bucket).key(self.whole(key)).send().await;
+        let head = match asked {
+            Err(e) if e.as_service_error().is_some_and(HeadObjectError::is_not_found) => return Ok(None),
+            asked => asked.map_err(|e| explain(READ, &e))?,
         };
-        let Some(retention) = retention else { return Ok(None) };
-        let mode = match retention.mode {
-            Some(ObjectLockRetentionMode::Compliance) => LockMode::Compliance,
-            _ => LockMode::Governance,
+        let mode = match head.object_lock_mode {
+            None => return Ok(None),
+            Some(ObjectLockMode::Compliance) => LockMode::Compliance,
+            Some(_) => LockMode::Governance,
         };
-        let until = retention.retain_until_date.and_then(|until| {
+        let until = head.object_lock_retain_until_date.and_then(|until| {
             let nanoseconds = i32::try_from(until.subsec_nanos()).ok()?;
             Timestamp::new(until.secs(), nanoseconds).ok()
         });
@@ -162,7 +155,7 @@ fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&s
 /// S3 says so of whatever asks for an object's lock in a bucket that has none.
 fn lacks_locks<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     let message = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
-    message.contains("missing Object Lock Configuration")
+    message.replace(' ', "").contains("missingObjectLockConfiguration")
 }
 
 fn without_locks(operation: &str) -> Error {

@@ -195,7 +195,8 @@ impl fmt::Debug for Queue {
 pub struct Received {
     /// Its body.
     pub body: String,
-    receipt: String,
+    /// By which it is deleted.
+    pub receipt: String,
 }
 
 impl Queue {

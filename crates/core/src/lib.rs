@@ -14,6 +14,7 @@
 //! - [`config`]: read `config.yaml` and merge it into the catalog;
 //! - [`upload`]: make a backup of a user's own file;
 //! - [`package`]: put the latest good backups into one archive;
+//! - [`transfer`]: move a catalog into a file, and a file into a catalog;
 //! - [`tick`]: look at what is due, and start it;
 //! - [`metrics`]: what all of that amounts to, in numbers.
 //!
@@ -50,6 +51,7 @@ pub mod schedule;
 pub mod seal;
 pub mod storage;
 pub mod tick;
+pub mod transfer;
 pub mod upload;
 pub mod verify;
 

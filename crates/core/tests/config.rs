@@ -93,6 +93,12 @@ const BAD_FILES: &[&str] = &[
     "package_conf: {}\n",
     "\"two\\nlines\": 1\n",
     "notifications: []\n",
+    "retention:\n  object_lock: true\n",
+    "retention:\n  object_lock: {mode: soft, days: 3}\n",
+    "retention:\n  object_lock: {mode: governance}\n",
+    "retention:\n  object_lock: {days: 3}\n",
+    "retention:\n  object_lock: {mode: compliance, days: 0}\n",
+    "retention:\n  object_lock: {mode: compliance, days: 3, years: 1}\n",
     "restore:\n  allow_superuser: 1\n",
     "restore:\n  safety_days: 0\n",
     "restore:\n  safety_day: 3\n",
@@ -179,7 +185,7 @@ const BAD_FIELDS: &[&str] = &[
     "password_var: [hunter2]",
     "username_var: 1USER",
     "default: true",
-    "runner: fargate",
+    "runner: ecs",
     "verify: nightly",
     "encryption: age1x",
 ];
@@ -341,4 +347,28 @@ fn a_server_for_test_restores_is_read_with_the_variables_of_its_login() {
     assert_eq!(servers[0].tls.as_deref(), Some("require"));
     assert_eq!((servers[1].engine.as_str(), servers[1].port), ("mariadb", None));
     assert!(Config::parse("verify:\n  servers: []\n").unwrap().verify.servers.is_empty());
+}
+
+#[test]
+fn a_login_may_be_kept_in_a_store_of_secrets() {
+    for (user, password) in [
+        ("secretsmanager:rds!cluster-0f1e#username", "secretsmanager:rds!cluster-0f1e#password"),
+        ("ssm:/prod/orders/user", "ssm:plain"),
+        (
+            "ORDERS_USER",
+            "secretsmanager:arn:aws:secretsmanager:eu-west-1:123456789012:secret:orders-AbCdEf#password",
+        ),
+    ] {
+        let text = database(&format!("username_var: {user}\npassword_var: {password}"));
+        let config = Config::parse(&text).unwrap();
+        let expected = Credentials::Reference {
+            username_var: Some(user.to_owned()),
+            password_var: Some(password.to_owned()),
+        };
+        assert_eq!(config.databases[0].credentials, expected);
+    }
+    for bad in ["secretsmanager:", "ssm:a#b", "vault:a", "secretsmanager:a?b#c"] {
+        let told = line(&database(&format!("password_var: {bad:?}")));
+        assert!(told.contains("databases[0].password_var") && !told.contains(bad), "{told}");
+    }
 }

@@ -58,7 +58,7 @@ pub(crate) struct Parts {
     /// What it serves beside the function's routes.
     pub(crate) besides: fn() -> Router<App>,
     pub(crate) app: App,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) guard: Guard,
     /// By which people know its work on jobs.
     pub(crate) owner: String,
@@ -77,7 +77,7 @@ pub(crate) struct Host {
 #[derive(Clone)]
 struct Current {
     app: App,
-    settings: Settings,
+    settings: Arc<Settings>,
     router: Router,
     read_at: Instant,
 }
@@ -85,7 +85,7 @@ struct Current {
 impl Host {
     /// A host whose settings have just been read.
     pub(crate) fn new(parts: Parts) -> Self {
-        let current = RwLock::new(parts.current(parts.settings.clone()));
+        let current = RwLock::new(parts.current(Arc::clone(&parts.settings)));
         Self { parts, current }
     }
 
@@ -147,7 +147,8 @@ impl Host {
             // It tells of its own failures, and is none of the tick's.
             let _pushed = pushgateway::push(&app, gateway).await;
         }
-        tracing::debug!(ticked = ?ticked?, "ticked");
+        let ticked = ticked?;
+        tracing::debug!(?ticked, "ticked");
         Ok(())
     }
 
@@ -167,7 +168,7 @@ impl Host {
             Current { read_at: Instant::now(), ..current }
         } else {
             tracing::info!("the settings have changed");
-            self.parts.current(settings)
+            self.parts.current(Arc::new(settings))
         };
         *self.current.write().await = fresh.clone();
         Ok(fresh)
@@ -181,7 +182,7 @@ impl Host {
 }
 
 impl Parts {
-    fn current(&self, settings: Settings) -> Current {
+    fn current(&self, settings: Arc<Settings>) -> Current {
         let app = App {
             limits: Arc::new(settings.limits.clone()),
             identities: settings.identities.clone().into(),
@@ -218,3 +219,6 @@ impl From<Failure> for Diagnostic {
         Self { error_type: format!("Respaldo.{}", error.kind()), error_message: error.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,7 +67,8 @@ impl Answerer<'_> {
         let worker = Worker::new(self.owner).with_deadline(self.deadline);
         tokio::select! {
             ran = work(self.app, id, &worker) => {
-                tracing::info!(job = %id, ran = ?ran?, "answered");
+                let ran = ran?;
+                tracing::info!(job = %id, ?ran, "answered");
                 Ok(())
             }
             never = self.take_off(&worker, id, record) => match never {},

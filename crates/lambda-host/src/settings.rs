@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use respaldo_adapters::settings::{identities, threads, with_environment};
-use respaldo_core::config::{Build, Config};
+use respaldo_adapters::storage::STORES;
+use respaldo_core::config::{Config, stored};
 use respaldo_core::keyring::MasterKey;
 use respaldo_core::limits::HostLimits;
 use respaldo_core::ports::Catalog;
@@ -31,7 +32,6 @@ fn host() -> HostLimits {
 }
 
 /// What may change while the process lives.
-#[derive(Clone)]
 pub(crate) struct Settings {
     config: Config,
     pub(crate) limits: Limits,
@@ -44,7 +44,7 @@ impl Settings {
     /// # Errors
     /// Whatever the catalog answers; `Config` for what this version, or this master key, cannot read.
     pub(crate) async fn read(catalog: &dyn Catalog, key: &MasterKey, staging: PathBuf) -> Result<Self> {
-        let config = stored(catalog, key).await?;
+        let config = stored::read(catalog, key, STORES).await?;
         Self::of(config.map_or_else(|| Config::parse(""), Ok)?, staging)
     }
 
@@ -62,9 +62,4 @@ impl Settings {
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.config == other.config
     }
-}
-
-/// What `respaldo config apply` has written; none: it was never run.
-async fn stored(_catalog: &dyn Catalog, _key: &MasterKey) -> Result<Option<Config>> {
-    Ok(None)
 }

@@ -76,6 +76,10 @@ impl Catalog for SqliteCatalog {
         self.pool.read("list databases", move |connection| databases::list(connection, after, limit)).await
     }
 
+    async fn last_number(&self) -> Result<DatabaseId> {
+        self.pool.read("read the last number of a database", databases::last_number).await
+    }
+
     async fn update_database(&self, database: &Database) -> Result<Database> {
         let database = database.clone();
         self.pool.write("change a database", move |connection| databases::update(connection, database)).await

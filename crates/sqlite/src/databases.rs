@@ -65,6 +65,15 @@ pub(crate) fn restore(connection: &Connection, mut database: Database) -> Outcom
     Ok(database)
 }
 
+/// What AUTOINCREMENT remembers.
+pub(crate) fn last_number(connection: &Connection) -> Outcome<DatabaseId> {
+    let number = connection
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'databases'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(DatabaseId(number.unwrap_or(0)))
+}
+
 pub(crate) fn one(connection: &Connection, id: DatabaseId) -> Outcome<Option<Database>> {
     Ok(select(connection, ONE, [id.0])?.pop())
 }

@@ -26,6 +26,7 @@ use respaldo_core::{ErrorKind, Result};
 
 mod agreement;
 mod claims;
+pub mod content;
 mod databases;
 mod documents;
 mod hostile;

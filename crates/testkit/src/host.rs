@@ -105,6 +105,21 @@ pub(crate) fn test_servers_dir() -> PathBuf {
     Path::new(&home).join(".cache/respaldo/test-servers")
 }
 
+/// A program of a Python environment that `scripts/install-test-dependencies` makes.
+///
+/// # Panics
+/// When it is not installed, with what to run.
+pub fn installed_tool(environment: &str, program: &str) -> PathBuf {
+    let tool = test_servers_dir().join(environment).join("bin").join(program);
+    assert!(tool.exists(), "{} is not there: run scripts/install-test-dependencies", tool.display());
+    tool
+}
+
+/// Where the functions' binaries for tests lie, when somebody built them for that.
+pub(crate) fn given_functions_dir() -> Option<PathBuf> {
+    std::env::var_os("RESPALDO_TEST_FUNCTIONS").filter(|dir| !dir.is_empty()).map(PathBuf::from)
+}
+
 /// The present instant, in milliseconds since 1970.
 pub(crate) fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -1,9 +1,11 @@
-//! The function that makes backups: the routes below `/backups`, `/uploads` and `/jobs`, the tick, and the job.
+//! The function that makes backups: the routes below `/backups`, `/uploads` and `/jobs`, the test of a connection, the
+//! tick, and the job.
 
 mod backups;
 mod download;
 mod events;
 mod jobs;
+mod probe;
 mod sent;
 mod uploads;
 
@@ -26,7 +28,8 @@ pub fn function() -> Function {
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::log))
         .routes(routes!(events::events))
-        .routes(routes!(jobs::cancel));
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(probe::test));
     Function {
         name: "dump",
         routes,

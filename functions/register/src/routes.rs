@@ -11,7 +11,7 @@ use respaldo_api::access::{Granted, Scope, forbidden};
 use respaldo_api::extract::{DatabaseIdPath, JsonObject, Params};
 use respaldo_api::idempotency::IdempotencyKey;
 use respaldo_api::page::Page;
-use respaldo_api::types::{ChangeBody, DatabaseView, RegisterBody, TestView, change_from};
+use respaldo_api::types::{ChangeBody, DatabaseView, RegisterBody, change_from};
 use respaldo_core::databases::{self, BackupsFate};
 use respaldo_core::model::DatabaseId;
 use respaldo_core::{App, Error, ErrorKind};
@@ -123,22 +123,4 @@ pub(crate) async fn remove(
     params.finish()?;
     databases::remove(&app, id, fate).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Connects to a database as a dump would, and says what was found.
-///
-/// A database that cannot be dumped is an answer too: `ok` is false and `error` says why.
-#[utoipa::path(
-    post, path = "/databases/{id}/test", tag = "databases", params(("id" = i64, Path)),
-    responses((status = 200, body = TestView))
-)]
-pub(crate) async fn test(
-    State(app): State<App>,
-    DatabaseIdPath(id): DatabaseIdPath,
-) -> Answer<Json<TestView>> {
-    databases::get(&app, id).await?;
-    match databases::test(&app, id).await {
-        Err(error) if error.kind() == ErrorKind::Internal => Err(error.into()),
-        outcome => Ok(Json(outcome.into())),
-    }
 }

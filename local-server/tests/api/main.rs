@@ -4,10 +4,12 @@
 mod access;
 mod backups;
 mod databases;
+mod handed_out;
 mod packages;
 mod pages;
 mod restore;
 mod retention;
+mod sent;
 mod support;
 mod uploads;
 mod verify;

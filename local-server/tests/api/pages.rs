@@ -30,6 +30,18 @@ async fn the_document_tells_keys_and_problems_of_every_operation() {
     assert!(schema["properties"]["retryable"].is_object(), "{schema}");
 }
 
+#[test]
+fn functions_that_run_alone_answer_the_document_of_all() {
+    let document =
+        serde_json::to_string(&respaldo_api::document(respaldo_local_server::functions())).unwrap();
+    let copy = include_str!("../../../crates/lambda-host/src/openapi.json");
+    assert!(
+        copy.trim_end() == document,
+        "the routes have changed; write the copy anew: cargo run --package respaldo-local-server --example openapi \
+         > crates/lambda-host/src/openapi.json"
+    );
+}
+
 #[tokio::test]
 async fn health_and_readiness_are_public() {
     let host = Host::with_keys("a", "r", "d");

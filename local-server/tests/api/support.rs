@@ -4,9 +4,12 @@
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use respaldo_adapters::storage::{AccessKey, Options, open_with};
 use respaldo_api::access::{Guard, Hosts, Keys};
+use respaldo_core::Limits;
 use respaldo_local_server::functions;
 use respaldo_testkit::app::TestApp;
+use respaldo_testkit::s3::S3Server;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -56,8 +59,30 @@ impl Host {
         Self::guarded(Guard::Keys(Keys::new(Some(admin), Some(restore), Some(delete)).unwrap()))
     }
 
+    /// Without keys, with storage on this server and such limits.
+    pub(crate) fn on_s3(server: &S3Server, parameters: &str, adjust: impl FnOnce(&mut Limits)) -> Self {
+        let url = format!(
+            "s3://{}/some/prefix?endpoint={}&region={}{parameters}",
+            S3Server::BUCKET,
+            server.endpoint(),
+            S3Server::REGION
+        );
+        let key = AccessKey { id: S3Server::ACCESS_KEY.to_owned(), secret: S3Server::SECRET_KEY.into() };
+        let options = Options { key: Some(key), ..Options::default() };
+        let test = TestApp::on(open_with(&url, &options).unwrap(), adjust);
+        Self::around(test, Guard::Open(Hosts::Loopback))
+    }
+
+    /// Without keys, on local disk, with such limits.
+    pub(crate) fn open_with(adjust: impl FnOnce(&mut Limits)) -> Self {
+        Self::around(TestApp::with(adjust), Guard::Open(Hosts::Loopback))
+    }
+
     fn guarded(guard: Guard) -> Self {
-        let test = TestApp::new();
+        Self::around(TestApp::new(), guard)
+    }
+
+    fn around(test: TestApp, guard: Guard) -> Self {
         let router = respaldo_api::router(functions(), test.app.clone(), guard);
         Self { test, router }
     }

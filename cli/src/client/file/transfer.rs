@@ -74,10 +74,16 @@ async fn all(client: &Client, stored: &Stored, sink: &mut Sink, progress: &mut P
 
 /// One connection's worth.
 async fn once(client: &Client, stored: &Stored, sink: &mut Sink, progress: &mut Progress) -> Answer<()> {
-    let mut response = open(client, stored, sink.written).await?;
+    let Reached { mut response, from, whole } = open(client, stored, sink.written).await?;
     match response.status() {
-        StatusCode::PARTIAL_CONTENT => refuse_elsewhere(client, &response, sink.written)?,
-        _ if sink.written > 0 => sink.start_over()?,
+        StatusCode::PARTIAL_CONTENT => refuse_elsewhere(client, &response, from)?,
+        _ if from > 0 => {
+            sink.start_over()?;
+            if !whole {
+                // What comes here is a part from its first byte, and not the file from its.
+                return Ok(());
+            }
+        }
         _ => {}
     }
     while let Some(piece) = response.chunk().await.map_err(|error| client.unreachable(&error))? {
@@ -98,8 +104,17 @@ async fn once(client: &Client, stored: &Stored, sink: &mut Sink, progress: &mut 
     Ok(())
 }
 
+/// An answer that brings bytes.
+struct Reached {
+    response: Response,
+    /// From which on, of what was asked.
+    from: u64,
+    /// Whether that is the whole file, and not a part of it.
+    whole: bool,
+}
+
 /// Asks for the bytes from `from` on: of the server, or of where it leads.
-async fn open(client: &Client, stored: &Stored, from: u64) -> Answer<Response> {
+async fn open(client: &Client, stored: &Stored, from: u64) -> Answer<Reached> {
     let from_there = |request: RequestBuilder| match from {
         0 => request,
         from => {
@@ -112,16 +127,34 @@ async fn open(client: &Client, stored: &Stored, from: u64) -> Answer<Response> {
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     if !is_json {
-        return Ok(response);
+        return Ok(Reached { response, from, whole: true });
     }
     let answer: Option<Value> = serde_json::from_slice(&client.body(response).await?).ok();
-    let url = answer.and_then(|answer| answer["url"].as_str()?.parse::<Url>().ok());
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
-    let url = url.ok_or_else(|| Failure::foreign(client.base(), "no file and no address of one"))?;
+    let place = answer.and_then(|answer| locate(&answer, from));
+    let place = place.filter(|(url, ..)| matches!(url.scheme(), "http" | "https"));
+    let (url, from, whole) =
+        place.ok_or_else(|| Failure::foreign(client.base(), "no file and no address of one"))?;
     // The address opens the file by itself: the key is not shown there. `If-Range` would name the API's
     // entity tag, which a store does not know; the digest tells in the end.
     let request = client.http.get(url);
-    client.send(if from > 0 { request.header(RANGE, format!("bytes={from}-")) } else { request }).await
+    let request = if from > 0 { request.header(RANGE, format!("bytes={from}-")) } else { request };
+    Ok(Reached { response: client.send(request).await?, from, whole })
+}
+
+/// Where the bytes from `from` on are, from which byte on there, and whether that is the whole file.
+fn locate(answer: &Value, from: u64) -> Option<(Url, u64, bool)> {
+    if let Some(url) = answer["url"].as_str() {
+        return Some((url.parse().ok()?, from, true));
+    }
+    let mut begins = 0;
+    for part in answer["parts"].as_array()? {
+        let ends = part["size_bytes"].as_u64()?.checked_add(begins)?;
+        if from < ends {
+            return Some((part["url"].as_str()?.parse().ok()?, from - begins, false));
+        }
+        begins = ends;
+    }
+    None
 }
 
 fn refuse_elsewhere(client: &Client, response: &Response, from: u64) -> Answer<()> {

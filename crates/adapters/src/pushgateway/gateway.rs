@@ -11,7 +11,6 @@ use respaldo_core::{Error, ErrorKind, Result, metrics};
 
 use super::OPERATION;
 use crate::environment;
-use crate::url::decode;
 
 const VARIABLE: &str = "PUSHGATEWAY_URL";
 /// From the connection to the end of the answer.
@@ -26,7 +25,6 @@ const MOST_SHOWN: usize = 300;
 pub struct Gateway {
     /// The group's whole address; user name and password may be in it.
     url: Url,
-    redactor: Redactor,
     client: Client,
 }
 
@@ -68,11 +66,6 @@ impl Gateway {
             return Err(refused("it is no http:// or https:// address"));
         }
         let instance = instance(&url)?;
-        let secrets: Vec<String> = [url.password().unwrap_or_default(), url.username()]
-            .into_iter()
-            .flat_map(|written| [written.to_owned(), decode(written).unwrap_or_default()])
-            .collect();
-        let redactor = Redactor::new(secrets.iter().map(String::as_str));
         url.set_query(None);
         url.set_fragment(None);
         let prefix = url.path().trim_end_matches('/').to_owned();
@@ -83,7 +76,7 @@ impl Gateway {
         // Whoever is sent elsewhere would send the login there, too.
         let client = Client::builder().redirect(Policy::none()).timeout(TIMEOUT).build();
         let client = client.map_err(|error| Error::internal("prepare for the pushgateway", error))?;
-        Ok(Self { url, redactor, client })
+        Ok(Self { url, client })
     }
 
     /// Replaces the group's metrics with these.
@@ -103,17 +96,23 @@ impl Gateway {
         Err(self.refusal(status, &said))
     }
 
+    fn has_login(&self) -> bool {
+        !self.url.username().is_empty() || self.url.password().is_some()
+    }
+
     fn unreachable(&self, error: reqwest::Error) -> Error {
         if error.is_timeout() {
             let why = format!("{self} has not answered within {} s", TIMEOUT.as_secs());
             return Error::new(ErrorKind::Timeout, OPERATION, why).with_retryable(true);
         }
-        let why = self.redactor.message(causes(&error.without_url()).as_bytes(), MOST_SHOWN);
+        let why = Redactor::default().message(causes(&error.without_url()).as_bytes(), MOST_SHOWN);
         Error::new(ErrorKind::Unavailable, OPERATION, format!("{self}: {why}")).with_retryable(true)
     }
 
     fn refusal(&self, status: StatusCode, said: &[u8]) -> Error {
-        let said = self.redactor.message(said, MOST_SHOWN);
+        // It may repeat what it was sent, in whatever form; where that was a login, nothing is shown.
+        let said = if self.has_login() { &[] } else { said };
+        let said = Redactor::default().message(said, MOST_SHOWN);
         let colon = if said.is_empty() { "" } else { ": " };
         let why = format!("{self} answered {}{colon}{said}", status.as_u16());
         let error = |kind| Error::new(kind, OPERATION, why);
@@ -217,10 +216,11 @@ mod tests {
     #[test]
     fn its_login_is_shown_nowhere() {
         let gateway = Gateway::new("http://scott:ti%67er@h:1/x").unwrap();
-        let echo = b"no: scott:tiger ti%67er";
-        let error = gateway.refusal(StatusCode::UNAUTHORIZED, echo);
-        let shown = format!("{gateway:?} {gateway} {error} {error:?}");
-        for secret in ["scott", "tiger", "ti%67er"] {
+        let echo = b"no: scott:tiger ti%67er Basic c2NvdHQ6dGlnZXI=";
+        let refused = [400, 401, 500].map(|status| StatusCode::from_u16(status).unwrap());
+        let errors = refused.map(|status| gateway.refusal(status, echo));
+        let shown = format!("{gateway:?} {gateway} {errors:?} {}", errors[1]);
+        for secret in ["scott", "tiger", "ti%67er", "c2NvdHQ6"] {
             assert!(!shown.contains(secret), "{shown}");
         }
     }

@@ -19,7 +19,7 @@ use opendal::Operator;
 use opendal::services::{Fs, Memory};
 use respaldo_core::config::Stores;
 use respaldo_core::ports::SecretString;
-use respaldo_core::storage::Storage;
+use respaldo_core::storage::{Bucket, Storage};
 use respaldo_core::{Error, ErrorKind, Result};
 
 use crate::url::Url;
@@ -119,6 +119,15 @@ pub fn open_existing(text: &str) -> Result<Storage> {
         }
     }
     open(text)
+}
+
+/// The bucket of an `s3://` URL; none of another.
+///
+/// # Errors
+/// As [`open`].
+pub fn bucket(text: &str) -> Result<Option<Bucket>> {
+    let url = Url::parse(FIELD, text)?;
+    if url.scheme == "s3" { s3::bucket(url).map(Some) } else { Ok(None) }
 }
 
 /// [`open`] with other timeouts, or a key of its own.

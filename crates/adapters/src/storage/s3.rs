@@ -8,7 +8,7 @@ use reqsign_aws_v4::{Credential, DefaultCredentialProvider, StaticCredentialProv
 use reqsign_core::ProvideCredentialChain;
 use respaldo_core::Result;
 use respaldo_core::ports::ExposeSecret;
-use respaldo_core::storage::{Confirmation, Storage};
+use respaldo_core::storage::{Bucket, Confirmation, Storage};
 
 use super::at_rest::AtRest;
 use super::parts::PlainParts;
@@ -44,18 +44,12 @@ pub(super) fn open(mut url: Url, options: &Options) -> Result<Storage> {
     let at_rest = AtRest::take(&mut url)?;
     let place = Place::take(&mut url)?;
     remote::install_transport();
-    let mut builder = S3::default()
-        .bucket(&place.bucket)
-        .endpoint(&place.endpoint)
-        .region(&place.region)
-        .root(&format!("/{}", place.root))
-        .credential_provider_chain(credentials(options.key.as_ref()));
+    // Addresses are signed before anybody knows the bytes: a checksum would be that of none.
+    let signing = Operator::new(at_rest.apply(place.builder(options))).map_err(|error| unusable(&error))?;
+    let mut builder = place.builder(options);
     // A store that is read back may be one that refuses what it does not know.
     if confirmation == Confirmation::Checksums {
         builder = builder.checksum_algorithm("crc32c");
-    }
-    if !place.path_style {
-        builder = builder.enable_virtual_host_style();
     }
     let tuning = options.tuning;
     let plain_parts = PlainParts::new(signer(&place.region, credentials(options.key.as_ref())));
@@ -64,11 +58,22 @@ pub(super) fn open(mut url: Url, options: &Options) -> Result<Storage> {
         Operator::new(at_rest.apply(builder)).map_err(|error| unusable(&error))?.with_context(context);
     let uploads = Uploads::new(place, credentials(options.key.as_ref()), tuning);
     let mut storage = Storage::new(remote::patient(operator, tuning), remote::location(&url))
-        .with_unfinished_uploads(Arc::new(uploads));
+        .with_unfinished_uploads(Arc::new(uploads))
+        .with_presigning(signing);
     if confirmation == Confirmation::ReadBack {
         storage = storage.with_read_back();
     }
     Ok(max_parts.into_iter().fold(storage, Storage::with_most_parts))
+}
+
+/// Where the objects of an `s3://` URL lie, for whoever asks the store what OpenDAL has no call for.
+pub(super) fn bucket(mut url: Url) -> Result<Bucket> {
+    url.take_number("max_parts")?;
+    take_confirmation(&mut url)?;
+    AtRest::take(&mut url)?;
+    let Place { region, endpoint, bucket, path_style, root } = Place::take(&mut url)?;
+    let endpoint = (endpoint != endpoint_of(&region)).then_some(endpoint);
+    Ok(Bucket { name: bucket, root, endpoint, region, path_style })
 }
 
 fn take_confirmation(url: &mut Url) -> Result<Confirmation> {
@@ -102,6 +107,16 @@ impl Place {
             None => endpoint_of(&region),
         };
         Ok(Self { region, endpoint, bucket, path_style, root })
+    }
+
+    fn builder(&self, options: &Options) -> S3 {
+        let builder = S3::default()
+            .bucket(&self.bucket)
+            .endpoint(&self.endpoint)
+            .region(&self.region)
+            .root(&format!("/{}", self.root))
+            .credential_provider_chain(credentials(options.key.as_ref()));
+        if self.path_style { builder } else { builder.enable_virtual_host_style() }
     }
 
     /// The bucket's URL, without a slash at the end.

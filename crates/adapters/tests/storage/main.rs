@@ -8,5 +8,6 @@ mod credentials;
 mod kept;
 mod outages;
 mod parts;
+mod presigned;
 mod read_back;
 mod support;

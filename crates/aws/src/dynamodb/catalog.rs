@@ -1,144 +1,147 @@
-//! The port's methods.
+//! The port's methods, each handed to the module that knows its items.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use respaldo_core::model::{Database, DatabaseId, Job, JobId};
+use respaldo_core::Result;
+use respaldo_core::model::{Database, DatabaseId, Job, JobId, Outline};
 use respaldo_core::ports::{Catalog, Claim, Cursor, Document, JobFilter, LogEntry, NewDatabase, Totals};
-use respaldo_core::{Error, Result};
 
 use super::Dynamo;
-
-pub(super) fn later() -> Error {
-    Error::internal("use the catalog on DynamoDB", "it is not written yet")
-}
 
 #[async_trait]
 impl Catalog for Dynamo {
     async fn check(&self) -> Result<()> {
-        Err(later())
+        const OPERATION: &str = "check the catalog";
+        self.check_table(OPERATION).await?;
+        self.probe(OPERATION).await
     }
 
-    async fn create_database(&self, _new: NewDatabase) -> Result<Database> {
-        Err(later())
+    async fn create_database(&self, new: NewDatabase) -> Result<Database> {
+        self.create_a_database(new.0).await
     }
 
-    async fn restore_database(&self, _database: &Database) -> Result<Database> {
-        Err(later())
+    async fn restore_database(&self, database: &Database) -> Result<Database> {
+        self.restore_a_database(database).await
     }
 
-    async fn database(&self, _id: DatabaseId) -> Result<Option<Database>> {
-        Err(later())
+    async fn database(&self, id: DatabaseId) -> Result<Option<Database>> {
+        self.one_database(id).await
     }
 
-    async fn databases(&self, _after: Option<DatabaseId>, _limit: usize) -> Result<Vec<Database>> {
-        Err(later())
+    async fn databases(&self, after: Option<DatabaseId>, limit: usize) -> Result<Vec<Database>> {
+        self.list_databases(after, limit).await
     }
 
-    async fn update_database(&self, _database: &Database) -> Result<Database> {
-        Err(later())
+    async fn last_number(&self) -> Result<DatabaseId> {
+        self.last_number_given().await
     }
 
-    async fn delete_database(&self, _database: &Database) -> Result<()> {
-        Err(later())
+    async fn last_number(&self) -> Result<DatabaseId> {
+        self.greatest_number().await
     }
 
-    async fn due_databases(&self, _until: Timestamp, _limit: usize) -> Result<Vec<Database>> {
-        Err(later())
+    async fn update_database(&self, database: &Database) -> Result<Database> {
+        self.change_a_database(database).await
     }
 
-    async fn create_job(&self, _job: &Job) -> Result<bool> {
-        Err(later())
+    async fn delete_database(&self, database: &Database) -> Result<()> {
+        self.delete_a_database(database).await
     }
 
-    async fn job(&self, _id: JobId) -> Result<Option<Job>> {
-        Err(later())
+    async fn due_databases(&self, until: Timestamp, limit: usize) -> Result<Vec<Database>> {
+        self.due("look for due databases", until, limit).await
     }
 
-    async fn jobs(&self, _filter: &JobFilter, _after: Option<Cursor>, _limit: usize) -> Result<Vec<Job>> {
-        Err(later())
+    async fn create_job(&self, job: &Job) -> Result<bool> {
+        self.create_a_job(job).await
     }
 
-    async fn update_job(&self, _job: &Job) -> Result<Job> {
-        Err(later())
+    async fn job(&self, id: JobId) -> Result<Option<Job>> {
+        self.one_job(id).await
     }
 
-    async fn delete_job(&self, _job: &Job) -> Result<()> {
-        Err(later())
+    async fn jobs(&self, filter: &JobFilter, after: Option<Cursor>, limit: usize) -> Result<Vec<Job>> {
+        self.list_jobs(filter, after, limit).await
     }
 
-    async fn due_jobs(&self, _until: Timestamp, _limit: usize) -> Result<Vec<Job>> {
-        Err(later())
+    async fn outlines(
+        &self,
+        database: DatabaseId,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<Outline>> {
+        self.list_outlines(database, after, limit).await
     }
 
-    async fn totals(&self, _database: Option<DatabaseId>) -> Result<Totals> {
-        Err(later())
+    async fn update_job(&self, job: &Job) -> Result<Job> {
+        self.change_a_job(job).await
     }
 
-    async fn append_log(&self, _job: JobId, _lines: &[LogEntry]) -> Result<()> {
-        Err(later())
+    async fn delete_job(&self, job: &Job) -> Result<()> {
+        self.delete_a_job(job).await
     }
 
-    async fn log(&self, _job: JobId, _after: u64, _limit: usize) -> Result<Vec<LogEntry>> {
-        Err(later())
+    async fn due_jobs(&self, until: Timestamp, limit: usize) -> Result<Vec<Job>> {
+        self.due("look for due jobs", until, limit).await
+    }
+
+    async fn totals(&self, database: Option<DatabaseId>) -> Result<Totals> {
+        self.sums(database).await
+    }
+
+    async fn append_log(&self, job: JobId, lines: &[LogEntry]) -> Result<()> {
+        self.append_lines(job, lines).await
+    }
+
+    async fn log(&self, job: JobId, after: u64, limit: usize) -> Result<Vec<LogEntry>> {
+        self.lines(job, after, limit).await
     }
 
     async fn claim(
         &self,
-        _key: &str,
-        _value: &str,
-        _now: Timestamp,
-        _expires_at: Option<Timestamp>,
+        key: &str,
+        value: &str,
+        now: Timestamp,
+        expires_at: Option<Timestamp>,
     ) -> Result<Option<String>> {
-        Err(later())
+        self.claim_key(key, value, now, expires_at).await
     }
 
-    async fn release_claim(&self, _key: &str, _value: &str) -> Result<()> {
-        Err(later())
+    async fn release_claim(&self, key: &str, value: &str) -> Result<()> {
+        self.release_key(key, value).await
     }
 
-    async fn claims(&self, _after: Option<&str>, _limit: usize) -> Result<Vec<Claim>> {
-        Err(later())
+    async fn claims(&self, after: Option<&str>, limit: usize) -> Result<Vec<Claim>> {
+        self.list_claims(after, limit).await
     }
 
-    async fn document(&self, _name: &str) -> Result<Option<Document>> {
-        Err(later())
+    async fn document(&self, name: &str) -> Result<Option<Document>> {
+        self.one_document(name).await
     }
 
-    async fn put_document(&self, _name: &str, _text: &str, _revision: u64) -> Result<u64> {
-        Err(later())
+    async fn put_document(&self, name: &str, text: &str, revision: u64) -> Result<u64> {
+        self.write_document(name, text, revision).await
     }
 
     async fn acquire_lease(
         &self,
-        _name: &str,
-        _owner: &str,
-        _now: Timestamp,
-        _expires_at: Timestamp,
+        name: &str,
+        owner: &str,
+        now: Timestamp,
+        expires_at: Timestamp,
     ) -> Result<Option<u64>> {
-        Err(later())
+        self.take_lease(name, owner, now, expires_at).await
     }
 
-    async fn renew_lease(&self, _name: &str, _fence: u64, _expires_at: Timestamp) -> Result<bool> {
-        Err(later())
+    async fn renew_lease(&self, name: &str, fence: u64, expires_at: Timestamp) -> Result<bool> {
+        self.extend_lease(name, fence, expires_at).await
     }
 
-    async fn release_lease(&self, _name: &str, _fence: u64) -> Result<()> {
-        Err(later())
+    async fn release_lease(&self, name: &str, fence: u64) -> Result<()> {
+        self.give_lease_back(name, fence).await
     }
 
-    async fn live_leases(&self, _prefix: &str, _now: Timestamp) -> Result<Vec<String>> {
-        Err(later())
-    }
-
-    async fn claims(&self, _after: Option<&str>, _limit: usize) -> Result<Vec<Claim>> {
-        Err(later())
-    }
-
-    async fn document(&self, _name: &str) -> Result<Option<Document>> {
-        Err(later())
-    }
-
-    async fn put_document(&self, _name: &str, _text: &str, _revision: u64) -> Result<u64> {
-        Err(later())
+    async fn live_leases(&self, prefix: &str, now: Timestamp) -> Result<Vec<String>> {
+        self.leases_alive(prefix, now).await
     }
 }

@@ -1,20 +1,49 @@
 //! The catalog on DynamoDB: one table, for as many hosts as like.
 //!
-//! `docs/catalog.md` tells what the table holds, which index each method reads and what it costs.
+//! A tour: `catalog` hands the port's methods to `databases` (with `uids`), `jobs`, `lists`, `due`, `log`, `claims`,
+//! `documents` and `leases`. They stand on `records` (a document under a revision, in `parts` where it is large), `write` (conditional
+//! writes that know themselves again) and `read` (consistent reads, batches, walks along an index). `attributes`, `keys`
+//! and `packing` say how things are named and stored, `table` what the table looks like, `failure` turns DynamoDB's words
+//! into the product's errors. `docs/catalog.md` lists items, access patterns, costs and promises.
 
+mod attributes;
 mod catalog;
+mod claims;
+mod databases;
+mod documents;
+mod due;
+mod failure;
+mod jobs;
+mod keys;
+mod leases;
+mod lists;
+mod log;
+mod outline;
+mod packing;
+mod parts;
+mod read;
+mod records;
+mod table;
+mod uids;
+mod write;
+
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::ReturnValue;
 use respaldo_core::{Error, ErrorKind, Result};
-use std::time::Duration;
 
+use self::attributes::Key;
+use self::write::Change;
 use crate::sdk;
 
 /// How often a request is sent before its failure is told.
 const MOST_TRIES: u32 = 5;
+/// The first retry waits about this long; each further one longer.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// How long one try may take.
 const TRY_WITHIN: Duration = Duration::from_secs(6);
 /// How long all tries of a request may take.
@@ -55,7 +84,9 @@ impl Dynamo {
             .operation_timeout(ALL_TRIES_WITHIN)
             .build();
         let config = aws_sdk_dynamodb::config::Builder::from(config)
-            .retry_config(RetryConfig::standard().with_max_attempts(MOST_TRIES))
+            .retry_config(
+                RetryConfig::standard().with_max_attempts(MOST_TRIES).with_initial_backoff(FIRST_WAIT),
+            )
             .timeout_config(timeouts)
             .build();
         Ok(Self { client: Client::from_conf(config), table: table.to_owned() })
@@ -66,15 +97,13 @@ impl Dynamo {
         &self.table
     }
 
-    /// What [`create_table`](Self::create_table) would do now, one line for each step; empty when the table is as it
-    /// must be.
-    pub async fn plan_table(&self) -> Result<Vec<String>> {
-        Err(catalog::later())
-    }
-
-    /// Makes the table, or adds what an existing one lacks: indexes, expiry, point-in-time recovery. It may be run again
-    /// at any time. Answers what was done, one line for each step.
-    pub async fn create_table(&self) -> Result<Vec<String>> {
-        Err(catalog::later())
+    /// Writes an item and reads it.
+    async fn probe(&self, operation: &str) -> Result<()> {
+        let key = Key::new("probe", "probe");
+        self.update(operation, &key, Change::default(), ReturnValue::None).await?;
+        match self.get(operation, &key).await? {
+            Some(_written) => Ok(()),
+            None => Err(Error::new(ErrorKind::Corrupt, operation, "what was just written is not there")),
+        }
     }
 }

@@ -108,7 +108,19 @@ async fn longest(app: &App, job: &Job) -> Result<Option<(LockMode, Timestamp)>> 
 pub(crate) async fn refuse_locked(app: &App, job: &Job, operation: &str) -> Result<()> {
     match held_until(app, job).await? {
         None => Ok(()),
-        Some(until) => Err(Error::conflict(operation, format!("backup {} is locked until {until}", job.id))
-            .with_mend("its store keeps it until then, whoever asks; delete it afterwards")),
+        Some(until) => Err(locked(job, until, operation)),
     }
+}
+
+/// The same by its record alone.
+pub(super) fn refuse_known(job: &Job, now: Timestamp, operation: &str) -> Result<()> {
+    match job.lock().and_then(|lock| lock.held_until()).filter(|until| *until > now) {
+        None => Ok(()),
+        Some(until) => Err(locked(job, until, operation)),
+    }
+}
+
+fn locked(job: &Job, until: Timestamp, operation: &str) -> Error {
+    Error::conflict(operation, format!("backup {} is locked until {until}", job.id))
+        .with_mend("its store keeps it until then, whoever asks; delete it afterwards")
 }

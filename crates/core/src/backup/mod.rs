@@ -26,7 +26,7 @@ use crate::app::App;
 use crate::databases;
 use crate::engine;
 use crate::jobs::{self, aftermath};
-use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId, Status};
+use crate::model::{Backup, BackupKind, Database, DatabaseId, Job, JobId, Runner, Status};
 use crate::ports::{Cursor, Event, JobFilter, Totals};
 use crate::retention::heirs;
 use crate::{Error, Result};
@@ -85,7 +85,10 @@ pub(crate) fn queued(
         incoming: None,
         pinned: kind == BackupKind::Safety,
     };
-    Job::dump(id, (database.id, database.uid), backup, created_at, app.limits.attempts)
+    let mut job = Job::dump(id, (database.id, database.uid), backup, created_at, app.limits.attempts);
+    // What is uploaded is worked on by whoever receives it.
+    job.long = settings.runner == Runner::Fargate && kind != BackupKind::Uploaded;
+    job
 }
 
 /// One backup, or `NotFound`.
@@ -124,6 +127,7 @@ pub async fn delete(app: &App, id: JobId) -> Result<bool> {
         if undoable && job.backup()?.pinned && job.status == Status::Succeeded {
             return Err(needed(job.id));
         }
+        lock::refuse_known(job, app.now(), "delete a backup")?;
         job.delete()
     };
     let job = jobs::update(app, id, delete).await?;

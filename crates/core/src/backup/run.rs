@@ -123,7 +123,7 @@ impl<'a> Running<'a> {
         let app = self.app;
         let log = JobLog::new(&app.clock, job.attempts.current, ResolvedLogin::default().redactor());
         let started = job.started_at.unwrap_or(job.created_at);
-        let (job, name) = naming::named(app, job.clone(), self.fence, started).await?;
+        let (job, name) = naming::named(app, job.clone(), self.held.fence, started).await?;
         let sent = Sent::of(app, &job, log.clone()).ok_or_else(broken_off)?;
         Ok(Prepared { job, name, supply: Box::new(sent), log, _staging: None })
     }

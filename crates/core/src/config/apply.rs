@@ -1,12 +1,14 @@
 //! Carrying a sync plan out: everything is validated before anything is written.
 
+use jiff::Timestamp;
+
 use super::sync::{Action, Step, plan};
 use super::{Config, Entry};
 use crate::app::App;
 use crate::databases;
 use crate::model::{Credentials, Database, DatabaseId, DatabaseUid, Settings};
-use crate::ports::Event;
-use crate::{Error, ErrorKind, Result};
+use crate::ports::{Catalog, Event};
+use crate::{Error, ErrorKind, Limits, Result};
 
 /// How often the plan is made anew when the catalog changes under it.
 const MOST_TRIES: usize = 5;
@@ -24,12 +26,25 @@ pub struct Applied {
     pub reason: String,
 }
 
+/// What would become of one database of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Previewed {
+    /// What ties the entry to its record.
+    pub config_id: String,
+    /// The record; none when it would be created.
+    pub database_id: Option<DatabaseId>,
+    /// What would be done.
+    pub action: Action,
+    /// Why, in one line.
+    pub reason: String,
+}
+
 /// Merges the file into the catalog. Nothing is written unless every step is valid; a step that meets
 /// a concurrent change is planned anew.
 pub async fn apply(app: &App, config: &Config) -> Result<Vec<Applied>> {
     let mut done = Vec::new();
     for _ in 0..MOST_TRIES {
-        let catalog = all_databases(app).await?;
+        let catalog = all_databases(&*app.catalog).await?;
         match try_apply(app, &config.databases, &catalog, &mut done).await {
             Err(e) if e.kind() == ErrorKind::Conflict => {}
             Err(e) => return Err(e),
@@ -39,6 +54,30 @@ pub async fn apply(app: &App, config: &Config) -> Result<Vec<Applied>> {
     Err(Error::conflict("apply the config", "databases keep changing; try again").with_retryable(true))
 }
 
+/// What [`apply`] would do, validated as there; nothing is written.
+pub async fn preview(
+    catalog: &dyn Catalog,
+    limits: &Limits,
+    now: Timestamp,
+    config: &Config,
+) -> Result<Vec<Previewed>> {
+    let databases = all_databases(catalog).await?;
+    let plan = plan(&config.databases, &databases);
+    let mut previewed = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        if step.action != Action::Unchanged {
+            Change::of(limits, now, step, &databases)?;
+        }
+        previewed.push(Previewed {
+            config_id: step.config_id.clone(),
+            database_id: step.database_id,
+            action: step.action.clone(),
+            reason: step.reason.clone(),
+        });
+    }
+    Ok(previewed)
+}
+
 async fn try_apply(
     app: &App,
     entries: &[Entry],
@@ -46,7 +85,10 @@ async fn try_apply(
     done: &mut Vec<Applied>,
 ) -> Result<()> {
     let plan = plan(entries, catalog);
-    let changes = plan.changes().map(|step| Change::of(app, step, catalog)).collect::<Result<Vec<_>>>()?;
+    let changes = plan
+        .changes()
+        .map(|step| Change::of(&app.limits, app.now(), step, catalog))
+        .collect::<Result<Vec<_>>>()?;
     for change in changes {
         let database = change.target.write(app, &change.step.config_id).await?;
         done.push(Applied {
@@ -78,7 +120,7 @@ enum Target {
 }
 
 impl<'a> Change<'a> {
-    fn of(app: &App, step: &'a Step, catalog: &[Database]) -> Result<Self> {
+    fn of(limits: &Limits, now: Timestamp, step: &'a Step, catalog: &[Database]) -> Result<Self> {
         let told = |e: Error| {
             let field = e.field().map(|field| format!("databases.{}.{field}", step.config_id));
             match field {
@@ -90,14 +132,14 @@ impl<'a> Change<'a> {
         let target = match record {
             None => {
                 let (settings, credentials) = step.new_settings()?;
-                let settings = Box::new(databases::validate(settings, &app.limits).map_err(told)?);
+                let settings = Box::new(databases::validate(settings, limits).map_err(told)?);
                 Target::New { settings, credentials, synced: step.synced().cloned() }
             }
             Some(record) => {
                 let merged = step.merge(record).map_err(told)?;
-                let settings = databases::validate(merged.settings.clone(), &app.limits).map_err(told)?;
+                let settings = databases::validate(merged.settings.clone(), limits).map_err(told)?;
                 let base = Database { settings: record.settings.clone(), ..merged };
-                let new = Box::new(databases::with_settings(base, settings, app.now())?);
+                let new = Box::new(databases::with_settings(base, settings, now)?);
                 Target::Old { old: Box::new(record.clone()), new }
             }
         };
@@ -139,10 +181,10 @@ pub(crate) fn claim_of_entry(config_id: &str) -> String {
     format!("config/{config_id}")
 }
 
-async fn all_databases(app: &App) -> Result<Vec<Database>> {
+async fn all_databases(catalog: &dyn Catalog) -> Result<Vec<Database>> {
     let mut all: Vec<Database> = Vec::new();
     loop {
-        let page = app.catalog.databases(all.last().map(|database| database.id), 1_000).await?;
+        let page = catalog.databases(all.last().map(|database| database.id), 1_000).await?;
         if page.is_empty() {
             return Ok(all);
         }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::place::{Known, Place, Section};
 use crate::model::EngineKind;
+use crate::ports::SecretName;
 use crate::schedule::{MAX_JITTER_SECONDS, Schedule, zone};
 use crate::{Error, Result};
 
@@ -107,7 +108,7 @@ fn setting(name: &str, place: &Place<'_>) -> Result<Option<Value>> {
         "enabled" | "package" | "users_and_roles" | "oplog" => place.boolean()?.into(),
         "collections" => texts(place)?.into(),
         "verify" => verify(place)?.into(),
-        "runner" => only(place, &["auto", "lambda", "fargate"])?.into(),
+        "runner" => place.choice(&["auto", "lambda", "fargate"])?.into(),
         _ => return Ok(None),
     };
     Ok(Some(value))
@@ -205,11 +206,8 @@ pub(super) fn recipients(place: &Place<'_>, installation: bool) -> Result<Vec<St
         .collect()
 }
 
-/// The name of an environment variable.
+/// The name of an environment variable, or of a secret in a store.
 pub(super) fn variable(place: &Place<'_>) -> Result<String> {
-    let refused = || place.error("must be the name of an environment variable (letters, digits and _)");
-    let name = place.text().map_err(|_| refused())?;
-    let valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && !name.starts_with(|c: char| c.is_ascii_digit());
-    if valid { Ok(name.to_owned()) } else { Err(refused()) }
+    let name = SecretName::parse(place.text().unwrap_or_default()).map_err(|error| place.refused(&error))?;
+    Ok(name.to_string())
 }

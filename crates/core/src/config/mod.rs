@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use serde_json::{Map, Value};
 
 pub(crate) use self::apply::claim_of_entry;
-pub use self::apply::{Applied, apply};
+pub use self::apply::{Applied, Previewed, apply, preview};
 
 use crate::limits::Uploads;
 use crate::model::{Credentials, ObjectLock, PackageFormat};

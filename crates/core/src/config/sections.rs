@@ -30,7 +30,7 @@ const ROOT: Known = Known {
         "verify",
         "uploads",
     ],
-    later: &["notifications", "runner"],
+    later: &["notifications"],
 };
 
 const SERVER: Known = Known {

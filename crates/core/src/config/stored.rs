@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::{Config, Stores, place, sections, yaml};
+use super::{Build, Config, place, sections, yaml};
 use crate::app::App;
 use crate::keyring::{MasterKey, SealedSecret};
 use crate::ports::{Catalog, Document};
@@ -65,8 +65,9 @@ impl Sections {
     ///
     /// # Errors
     /// `Config` as there; and where a number stands for a text that only the file can tell (`007`).
-    pub fn of(file: &str, text: &str, stores: Stores) -> Result<Self> {
-        let config = Config::parse_named(file, text, stores)?;
+    pub fn of(file: &str, text: &str, build: impl Into<Build>) -> Result<Self> {
+        let build = build.into();
+        let config = Config::parse_named(file, text, build)?;
         let root = yaml::load(file, text)?;
         let mut fields = match root.value.to_json() {
             Some(Value::Object(fields)) => fields,
@@ -75,7 +76,7 @@ impl Sections {
         };
         fields.retain(|name, _| !LEFT_OUT.contains(&name.as_str()));
         let kept = Self(fields);
-        let again = kept.config(stores)?;
+        let again = kept.config(build)?;
         let expected = Config { databases: Vec::new(), catalog: None, storage: None, ..config };
         if again == expected { Ok(kept) } else { Err(unclear(file)) }
     }
@@ -98,10 +99,10 @@ impl Sections {
     ///
     /// # Errors
     /// `Config`, when this version does not know what they hold.
-    pub fn config(&self, stores: Stores) -> Result<Config> {
+    pub fn config(&self, build: impl Into<Build>) -> Result<Config> {
         let text = self.text();
         let root = yaml::load(CALLED, &text)?;
-        sections::read(&place::Place::root(CALLED, &text, &root), stores)
+        sections::read(&place::Place::root(CALLED, &text, &root), build.into())
     }
 
     fn text(&self) -> String {
@@ -122,10 +123,11 @@ impl Sections {
 ///
 /// # Errors
 /// `Config` for another master key, or for what a newer version wrote; `Corrupt` for damage.
-pub async fn read(catalog: &dyn Catalog, key: &MasterKey, stores: Stores) -> Result<Option<Config>> {
+pub async fn read(catalog: &dyn Catalog, key: &MasterKey, build: impl Into<Build>) -> Result<Option<Config>> {
+    let build = build.into();
     let Some(document) = catalog.document(NAME).await? else { return Ok(None) };
     let (sections, envelope) = open(&document, key)?;
-    let config = sections.config(stores).map_err(|error| {
+    let config = sections.config(build).map_err(|error| {
         let mend = format!(
             "they were applied by Respaldo {}: run this version or a newer one, or {APPLY_AGAIN}",
             envelope.written_by

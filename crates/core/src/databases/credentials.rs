@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::engine::ResolvedLogin;
 use crate::keyring::{MasterKey, SealedSecret};
 use crate::model::{Credentials, Database, DatabaseUid};
-use crate::ports::SecretString;
+use crate::ports::{SecretName, SecretString};
 use crate::{Error, ErrorKind, Result};
 
 const LONGEST: usize = 4096;
@@ -93,9 +93,16 @@ async fn variable(app: &App, field: &str, name: Option<&str>) -> Result<Option<S
     let Some(name) = name else { return Ok(None) };
     let value = app.secrets.get(name).await?;
     value.map(Some).ok_or_else(|| {
-        Error::new(ErrorKind::Config, "look up credentials", format!("the variable {name} is not set"))
-            .with_field(field)
-            .with_mend(format!("set {name} (or {name}_FILE) where the server starts"))
+        let error = |why: String, mend: String| {
+            Error::new(ErrorKind::Config, "look up credentials", why).with_field(field).with_mend(mend)
+        };
+        if SecretName::parse(name).is_ok_and(|name| name.is_stored()) {
+            return error(format!("there is no secret {name}"), "check its name and its region".to_owned());
+        }
+        error(
+            format!("the variable {name} is not set"),
+            format!("set {name} (or {name}_FILE, or {name}_FROM) where the server starts"),
+        )
     })
 }
 

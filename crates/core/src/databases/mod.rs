@@ -287,7 +287,7 @@ async fn delete_record(app: &App, mut database: Database, forget: bool) -> Resul
                 }
                 marked => database = marked?,
             }
-            app.storage.delete(&keys::definition(database.uid)).await?;
+            app.storage.remove_for_good(&app.limits, &keys::definition(database.uid)).await?;
         }
         match app.catalog.delete_database(&database).await {
             Err(e) if e.kind() == ErrorKind::Conflict => database = get(app, database.id).await?,

@@ -129,6 +129,9 @@ pub struct Verification {
 pub struct Incoming {
     /// Its length in bytes.
     pub size_bytes: u64,
+    /// What the store told it by when it was completed: its entity tag.
+    #[serde(default)]
+    pub etag: Option<String>,
     /// What its sender calls it. It is shown, and decides nothing.
     #[serde(default)]
     pub filename: Option<String>,

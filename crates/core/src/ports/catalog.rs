@@ -139,6 +139,15 @@ pub trait Catalog: Send + Sync {
     async fn database(&self, id: DatabaseId) -> Result<Option<Database>>;
     /// Databases by number, ascending, after `after`.
     async fn databases(&self, after: Option<DatabaseId>, limit: usize) -> Result<Vec<Database>>;
+    /// The greatest number that was ever given to a database, also one that is gone; 0: none was.
+    /// An implementation answers from its counter; without one, the greatest that is still there.
+    async fn last_number(&self) -> Result<DatabaseId> {
+        let mut last = DatabaseId(0);
+        while let Some(next) = self.databases(Some(last), 1_000).await?.last() {
+            last = next.id;
+        }
+        Ok(last)
+    }
     /// Replaces a record read at `database.revision`; answers it with its new revision.
     async fn update_database(&self, database: &Database) -> Result<Database>;
     /// Removes a record read at `database.revision`.

@@ -13,5 +13,5 @@ mod time;
 pub use catalog::{Catalog, Claim, Cursor, Document, JobFilter, LogEntry, LogLevel, NewDatabase, Totals};
 pub use doorbell::Doorbell;
 pub use events::{Event, Events};
-pub use secrets::{ExposeSecret, SecretString, Secrets};
+pub use secrets::{ExposeSecret, SecretName, SecretString, Secrets};
 pub use time::{Clock, Ids};

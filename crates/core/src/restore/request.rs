@@ -5,7 +5,7 @@ use super::target::restorer;
 use crate::app::App;
 use crate::databases;
 use crate::jobs;
-use crate::model::{Database, Job, JobId, Restoration, RestoreAction, RestoreStep, Status, Work};
+use crate::model::{Database, Job, JobId, Restoration, RestoreAction, RestoreStep, Runner, Status, Work};
 use crate::ports::Event;
 use crate::{Error, Result};
 
@@ -128,8 +128,10 @@ pub async fn confirm(app: &App, of: JobId, id: JobId) -> Result<Job> {
 }
 
 async fn queue(app: &App, id: JobId, database: &Database, restoration: Restoration) -> Result<Job> {
+    let loads = matches!(restoration.action, RestoreAction::Load { .. });
     let work = Work::Restore(Box::new(restoration));
-    let job = Job::new(id, (database.id, database.uid), work, app.now(), app.limits.attempts);
+    let mut job = Job::new(id, (database.id, database.uid), work, app.now(), app.limits.attempts);
+    job.long = loads && database.settings.runner == Runner::Fargate;
     if !app.catalog.create_job(&job).await? {
         return jobs::get(app, id).await;
     }

@@ -14,6 +14,22 @@ use crate::limits::Limits;
 use crate::model::LockMode;
 use crate::{Error, ErrorKind, Result};
 
+/// Where the objects of an installation lie, when they are on S3: for whoever asks the store what `OpenDAL` has no
+/// call for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// What every key begins with: empty, or ending with a slash.
+    pub root: String,
+    /// Where it is reached, with its scheme; none: where Amazon has it.
+    pub endpoint: Option<String>,
+    /// Its region.
+    pub region: String,
+    /// Whether its name stands in the path, and not in the host.
+    pub path_style: bool,
+}
+
 /// One version of an object, or a mark that it was removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {

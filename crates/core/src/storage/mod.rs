@@ -29,7 +29,7 @@ use opendal::Operator;
 pub use self::confirm::Confirmation;
 use self::local::LocalDisk;
 pub use self::local::MakeLink;
-pub use self::locks::{Locks, Version};
+pub use self::locks::{Bucket, Locks, Version};
 pub use self::presign::Presigned;
 pub use self::space::Space;
 use self::unfinished::Unfinished;

@@ -118,7 +118,7 @@ pub async fn complete(app: &App, id: JobId) -> Result<(Job, Vec<String>)> {
     let note = note(app, id).await?.filter(|note| now.duration_since(note.at) <= COMPLETED_WITHIN);
     let note = note.ok_or_else(|| unknown(id))?;
     let database = databases::get(app, note.database).await?;
-    let size_bytes = arrived(app, id, &note).await?;
+    let (size_bytes, etag) = arrived(app, id, &note).await?;
     let kind = database.settings.engine;
     let format = match recognised(app, id, size_bytes, kind).await {
         Err(e) if !e.is_retryable() => {
@@ -130,7 +130,7 @@ pub async fn complete(app: &App, id: JobId) -> Result<(Job, Vec<String>)> {
     let mut job = queued(app, &database, BackupKind::Uploaded, id, now);
     let backup = job.backup_mut()?;
     backup.format = format.shape_for(kind)?;
-    backup.incoming = Some(Incoming { size_bytes, filename: note.filename });
+    backup.incoming = Some(Incoming { size_bytes, etag, filename: note.filename });
     if !app.catalog.create_job(&job).await? {
         return Ok((crate::jobs::get(app, id).await?, warnings(format)));
     }
@@ -141,10 +141,10 @@ pub async fn complete(app: &App, id: JobId) -> Result<(Job, Vec<String>)> {
     Ok((job, warnings(format)))
 }
 
-/// The length of the file that has arrived, if it may have it.
-async fn arrived(app: &App, id: JobId, note: &Note) -> Result<u64> {
+/// The length and the entity tag of the file that has arrived, if it may have that length.
+async fn arrived(app: &App, id: JobId, note: &Note) -> Result<(u64, Option<String>)> {
     let key = keys::incoming(id);
-    let length = app.storage.length(&key).await?.ok_or_else(|| {
+    let (length, etag) = app.storage.tag(&key).await?.ok_or_else(|| {
         let what = format!("the file of upload {id} has not arrived");
         Error::conflict(OPERATION, what).with_mend("send it to the upload's url first, with PUT")
     })?;
@@ -154,7 +154,7 @@ async fn arrived(app: &App, id: JobId, note: &Note) -> Result<u64> {
     }
     match note.size_bytes.filter(|announced| *announced != length) {
         Some(announced) => Err(refusal::broke_off(length, Some(announced))),
-        None => Ok(length),
+        None => Ok((length, etag)),
     }
 }
 
@@ -212,13 +212,20 @@ impl Sent {
             log,
         })
     }
+
+    /// The address opens for an hour, and whoever has it may send another file over the one that was completed.
+    async fn check_unchanged(&self, key: &str) -> Result<()> {
+        let (length, etag) = self.storage.tag(key).await?.ok_or_else(gone)?;
+        let same = length == self.incoming.size_bytes && etag == self.incoming.etag;
+        if same { Ok(()) } else { Err(changed()) }
+    }
 }
 
 #[async_trait]
 impl Supply for Sent {
     async fn stream(&mut self, sink: &mut RawSink) -> Result<Observed> {
         let key = keys::incoming(self.id);
-        let before = self.storage.tag(&key).await?.ok_or_else(gone)?;
+        self.check_unchanged(&key).await?;
         let opened = open(&self.storage, &self.limits, self.id, self.incoming.size_bytes).await?;
         if opened.found.shape_for(self.kind)? != self.format {
             return Err(changed());
@@ -232,10 +239,7 @@ impl Supply for Sent {
         opened.arrived.tell(sink.meter());
         let observer = engine.upload_observer(self.format);
         let observed = pump_from(opened, observer, sink).await.map_err(refusal::of_the_file)?;
-        // The address opens for an hour, and whoever has it may send another file over this one.
-        if self.storage.tag(&key).await?.ok_or_else(gone)? != before {
-            return Err(changed());
-        }
+        self.check_unchanged(&key).await?;
         Ok(observed)
     }
 }
@@ -322,7 +326,7 @@ fn gone() -> Error {
 }
 
 fn changed() -> Error {
-    Error::new(ErrorKind::Invalid, OPERATION, "another file was sent over it while it was read")
+    Error::new(ErrorKind::Invalid, OPERATION, "another file was sent over it after it was completed")
         .with_field("file")
         .with_mend("send the file again, once")
 }

@@ -50,6 +50,10 @@ impl Catalog for FaultyCatalog {
         self.around("databases", self.inner.databases(after, limit)).await
     }
 
+    async fn last_number(&self) -> Result<DatabaseId> {
+        self.around("last_number", self.inner.last_number()).await
+    }
+
     async fn update_database(&self, database: &Database) -> Result<Database> {
         self.around("update_database", self.inner.update_database(database)).await
     }

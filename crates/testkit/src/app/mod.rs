@@ -80,6 +80,16 @@ impl TestApp {
         Self::assemble(folder, Arc::<MemoryCatalog>::default(), storage, FaultPlan::default(), |_| {})
     }
 
+    /// An installation on local disk whose records are in this catalog.
+    pub fn over(catalog: Arc<dyn Catalog>) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let root = folder.path().join("backups");
+        std::fs::create_dir_all(&root).expect("a folder for backups");
+        let operator = Operator::new(Fs::default().root(&root.to_string_lossy())).expect("local disk");
+        let storage = Storage::on_local_disk(operator, root);
+        Self::assemble(folder, catalog, storage, FaultPlan::default(), |_| {})
+    }
+
     /// The same on other storage.
     pub fn on(storage: Storage, adjust: impl FnOnce(&mut Limits)) -> Self {
         let folder = TempDir::new().expect("a temporary folder");

@@ -10,10 +10,12 @@
 //!   steps.
 //! - dynalite knows no transactions and no time to live.
 
+mod network;
 mod private;
 mod queue;
 mod s3;
 mod shared;
+mod table;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

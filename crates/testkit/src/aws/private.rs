@@ -7,7 +7,7 @@ use crate::guardian::Guarded;
 use crate::host;
 
 /// How long it may take to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server that ends with this value.
 pub(super) struct Private {

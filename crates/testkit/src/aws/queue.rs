@@ -57,8 +57,13 @@ impl Moto {
 
     /// Takes up to ten messages that are visible now; does not wait for any.
     pub async fn receive(&self, queue: &str) -> Vec<Message> {
+        self.receive_within(queue, 0).await
+    }
+
+    /// The same, waiting so many seconds for the first one.
+    pub(crate) async fn receive_within(&self, queue: &str, wait_s: u32) -> Vec<Message> {
         let asked = json!({
-            "QueueUrl": queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 0, "AttributeNames": ["All"],
+            "QueueUrl": queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": wait_s, "AttributeNames": ["All"],
         });
         let answer = self.sqs("ReceiveMessage", &asked).await;
         let text = |value: &Value| value.as_str().expect("a message is of texts").to_owned();

@@ -17,7 +17,7 @@ use rustix::process::Signal;
 use crate::host;
 
 /// How long it may take to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const GUARDIAN: &str = r#"
 dir=$1

@@ -35,6 +35,7 @@ pub async fn a_database_is_read_back_as_written(store: &dyn Store) {
 /// Numbers begin at 1 or above, grow, and none comes twice.
 pub async fn database_numbers_grow_and_are_never_used_twice_also_after_a_reopen(store: &dyn Store) {
     let catalog = store.open().await;
+    assert_eq!(catalog.last_number().await.unwrap(), DatabaseId(0));
     let first = register(&*catalog, 1).await;
     let second = register(&*catalog, 2).await;
     assert!(first.id.0 >= 1 && second.id > first.id);
@@ -46,6 +47,8 @@ pub async fn database_numbers_grow_and_are_never_used_twice_also_after_a_reopen(
     drop(catalog);
 
     let again = store.open().await;
+    let last = again.last_number().await.unwrap();
+    assert!(last >= third.id, "{last} is the last number after {}", third.id);
     let fourth = register(&*again, 4).await;
     assert!(fourth.id > third.id, "{} follows {}", fourth.id, third.id);
     // Also the uid of a deleted one may come again, under a new number.

@@ -115,6 +115,10 @@ impl Catalog for MemoryCatalog {
         Ok(state.databases.range((from, Bound::Unbounded)).take(limit).map(|(_, one)| one.clone()).collect())
     }
 
+    async fn last_number(&self) -> Result<DatabaseId> {
+        Ok(DatabaseId(self.state().last_number))
+    }
+
     async fn update_database(&self, database: &Database) -> Result<Database> {
         let mut state = self.state();
         if state.databases.values().any(|other| other.uid == database.uid && other.id != database.id) {
@@ -189,7 +193,8 @@ impl Catalog for MemoryCatalog {
     async fn totals(&self, database: Option<DatabaseId>) -> Result<Totals> {
         let mut totals = Totals::default();
         let state = self.state();
-        let counts = |job: &&Job| database.is_none_or(|id| Some(id) == job.database_id());
+        let counts =
+            |job: &&Job| job.backup().is_ok() && database.is_none_or(|id| Some(id) == job.database_id());
         for job in state.jobs.values().filter(counts) {
             sum(&mut totals, job);
         }

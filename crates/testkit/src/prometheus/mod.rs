@@ -1,79 +1,36 @@
-//! A real Prometheus that scrapes what a test tells it to, and the reading of what it scrapes.
+//! A real Prometheus that scrapes what a test tells it to, a real pushgateway, and the reading of what they
+//! have.
 
 mod exposition;
+mod pushgateway;
+mod server;
 
 use std::fs;
 use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use reqwest::Client;
 use serde_json::Value;
 
 pub use self::exposition::{Metric, Sample, parse};
+pub use self::pushgateway::Pushgateway;
+use self::server::{Server, installed};
 use crate::host;
 
-/// How long it may take to start, to scrape and to stop.
+/// How long a scrape may take to bring what a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Starts the server and waits until its other end of the pipe closes, however this process ends; then
-/// stops the server and removes its folder.
-const GUARDIAN: &str = r#"
-dir=$1
-shift
-cd "$dir"
-"$@" > log 2>&1 < /dev/null &
-server=$!
-cat > /dev/null
-kill -TERM "$server"
-wait "$server"
-cd /
-rm -rf "$dir"
-"#;
 
 /// A running Prometheus; stopped and removed on drop.
 pub struct Prometheus {
-    guardian: Child,
-    folder: PathBuf,
-    port: u16,
-    client: Client,
+    server: Server,
 }
 
 impl Prometheus {
     /// Starts one with this configuration (`prometheus.yml`), and waits until it answers.
     pub async fn start(config: &str) -> Self {
-        // The client wants one, though it never speaks TLS here. A second installation is refused.
-        let _first_wins = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::Builder::new().prefix("respaldo-prometheus-").tempdir().expect("a folder");
-        host::give_away(folder.path());
-        fs::write(folder.path().join("prometheus.yml"), config).expect("its configuration can be written");
-        let port = free_port();
-        let mut command = host::unprivileged("sh");
-        command.args(["-c", GUARDIAN, "guardian"]).arg(folder.path());
-        command.args([installed("prometheus"), "--config.file=prometheus.yml", "--storage.tsdb.path=data"]);
-        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
-        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let guardian = command.spawn().expect("sh can be started");
-        let started = Self { guardian, folder: folder.keep(), port, client: Client::new() };
-        started.wait_until_ready().await;
-        started
-    }
-
-    async fn wait_until_ready(&self) {
-        let begun = tokio::time::Instant::now();
-        let ask = || self.client.get(self.url("/-/ready")).send();
-        while !ask().await.is_ok_and(|answer| answer.status().is_success()) {
-            let log = || fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < PATIENCE, "Prometheus does not start: {}", log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        let arguments = ["--config.file=prometheus.yml", "--storage.tsdb.path=data"];
+        Self { server: Server::start("prometheus", &arguments, &[("prometheus.yml", config)]).await }
     }
 
     /// The answer to a query at this instant: one entry for each series.
@@ -81,8 +38,8 @@ impl Prometheus {
     /// # Errors
     /// What Prometheus says of a query that it cannot read.
     pub async fn query(&self, query: &str) -> Result<Vec<Value>, String> {
-        let asked = self.url(&format!("/api/v1/query?query={}", percent_encoded(query)));
-        let answer = self.client.get(asked).send().await.expect("Prometheus answers");
+        let asked = self.server.url(&format!("/api/v1/query?query={}", percent_encoded(query)));
+        let answer = self.server.client().get(asked).send().await.expect("Prometheus answers");
         let mut answer: Value = answer.json().await.expect("Prometheus answers in JSON");
         if answer["status"] != "success" {
             return Err(answer["error"].to_string());
@@ -110,16 +67,6 @@ impl Prometheus {
     }
 }
 
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        drop(self.guardian.stdin.take());
-        let ended = host::holds_within(PATIENCE, || matches!(self.guardian.try_wait(), Ok(Some(_)) | Err(_)));
-        if !ended {
-            host::signal(self.guardian.id(), rustix::process::Signal::KILL);
-        }
-    }
-}
-
 /// Runs `promtool` with `input`; answers its output whatever it says.
 pub fn promtool(arguments: &[&str], folder: &Path, input: &str) -> Output {
     let mut stdin = tempfile::tempfile().expect("a temporary file can be made");
@@ -130,21 +77,8 @@ pub fn promtool(arguments: &[&str], folder: &Path, input: &str) -> Output {
     command.output().expect("promtool can be started")
 }
 
-/// The program, if it is installed; else a panic with what to run.
-fn installed(program: &str) -> &str {
-    let found =
-        ["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|folder| Path::new(folder).join(program).exists());
-    assert!(found, "{program} is not installed: run scripts/install-test-dependencies");
-    program
-}
-
 fn percent_encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
 }
 
 /// Reads a file of the repository, by its path from the root.

@@ -8,8 +8,9 @@ use std::thread::JoinHandle;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
+use hyper::HeaderMap;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -21,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
 use super::faults::Faults;
-use super::uploads::OpenUploads;
+use super::uploads::{OpenUploads, decoded};
 use super::{Fault, Operation, S3Server, Seen, digest};
 
 /// What the test's side and the server's side both see.
@@ -201,7 +202,11 @@ async fn perform(
     let Some(request) = verified(request).await? else {
         return Ok(error_document(StatusCode::BAD_REQUEST, "BadDigest"));
     };
-    let response = store.call(request).await.map_err(|error| io::Error::other(format!("{error:?}")))?;
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let mut response = store.call(request).await.map_err(|error| io::Error::other(format!("{error:?}")))?;
+    if seen.operation == Operation::GetObject && response.status().is_success() {
+        show_as(&query, response.headers_mut());
+    }
     if matches!(seen.operation, Operation::GetObject | Operation::HeadObject) {
         return Ok(response);
     }
@@ -216,6 +221,21 @@ async fn perform(
     // The body is whole now, whatever way of sending it the store had in mind.
     parts.headers.remove(hyper::header::TRANSFER_ENCODING);
     Ok(Response::from_parts(parts, Body::from(bytes)))
+}
+
+/// What a signed request may have the store say of an object; the store beneath knows nothing of it.
+fn show_as(query: &str, headers: &mut HeaderMap) {
+    for (name, header) in [
+        ("response-content-disposition", CONTENT_DISPOSITION),
+        ("response-content-type", CONTENT_TYPE),
+        ("response-cache-control", CACHE_CONTROL),
+    ] {
+        let values = query.split('&').filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let value = values.last().map(decoded);
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+            headers.insert(header, value);
+        }
+    }
 }
 
 async fn collect(body: &mut Body) -> io::Result<Bytes> {

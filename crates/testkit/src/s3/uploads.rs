@@ -96,7 +96,7 @@ fn key_of(path: &str) -> String {
     decoded(path.trim_start_matches('/').split_once('/').map_or("", |(_, key)| key))
 }
 
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

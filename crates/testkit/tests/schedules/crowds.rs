@@ -66,3 +66,17 @@ async fn jitter_spreads_them_over_its_seconds_and_keeps_their_slot() {
     assert_eq!(ticked.due, by_minute[..5].iter().sum::<u32>() as usize);
     assert!(test.jobs().await.iter().all(|job| job.created_at == slot));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hosts_whose_clocks_differ_by_twenty_minutes_give_each_slot_one_outcome() {
+    let test = TestApp::new();
+    respaldo_testkit::crowd::each_slot_has_one_outcome(&test, CROWD, SignedDuration::from_mins(10)).await;
+    test.assert_promises().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hosts_at_once_and_every_event_twice_give_each_slot_one_outcome() {
+    let test = TestApp::new();
+    respaldo_testkit::crowd::each_slot_has_one_outcome(&test, CROWD, SignedDuration::ZERO).await;
+    test.assert_promises().await;
+}

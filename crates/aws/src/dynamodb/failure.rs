@@ -1,0 +1,117 @@
+//! What DynamoDB and its SDK say, in the product's words.
+
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::RequestId;
+use respaldo_core::{Error, ErrorKind};
+
+use super::Dynamo;
+
+/// Whether a write was refused because its condition did not hold.
+pub(super) fn is_refusal<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    code_of(error) == Some("ConditionalCheckFailedException")
+}
+
+pub(super) fn code_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
+    match error {
+        SdkError::ServiceError(service) => service.err().code(),
+        _ => None,
+    }
+}
+
+impl Dynamo {
+    /// The error that the caller of `operation` gets when the SDK's `call` failed.
+    pub(super) fn failure<E, R>(&self, operation: &str, call: &str, error: &SdkError<E, R>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+        SdkError<E, R>: RequestId,
+    {
+        match error {
+            SdkError::ServiceError(service) => {
+                let meta = service.err();
+                let message = meta.message().unwrap_or("it gives no reason");
+                self.refused(operation, call, meta.code().unwrap_or("an unnamed error"), message)
+            }
+            other => unsent(operation, &DisplayErrorContext(other).to_string()),
+        }
+    }
+
+    fn refused(&self, operation: &str, call: &str, code: &str, message: &str) -> Error {
+        let table = &self.table;
+        let new =
+            |kind, why: &str| Error::new(kind, operation, format!("{why} (DynamoDB: {code}: {message})"));
+        match code {
+            "ResourceNotFoundException" => new(
+                ErrorKind::Config,
+                &format!("there is no table {table} with the indexes that it must have"),
+            )
+            .with_mend("run respaldo catalog init, or correct the name, the region or the endpoint"),
+            "ProvisionedThroughputExceededException"
+            | "ThrottlingException"
+            | "ThrottledException"
+            | "RequestLimitExceeded"
+            | "LimitExceededException"
+            | "ResourceInUseException"
+            | "TransactionInProgressException" => {
+                new(ErrorKind::Unavailable, &format!("the table {table} takes no more requests now"))
+            }
+            "ExpiredTokenException" | "ExpiredToken" => {
+                new(ErrorKind::Denied, "the credentials have expired").with_mend("renew them")
+            }
+            "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "IncompleteSignatureException"
+            | "MissingAuthenticationTokenException" => {
+                new(ErrorKind::Denied, "the credentials are not accepted").with_mend(
+                    "correct the access key, the secret key and the region; is the machine's clock right?",
+                )
+            }
+            "AccessDeniedException" | "NotAuthorized" => {
+                new(ErrorKind::Denied, &format!("the role may not do dynamodb:{call} on the table {table}"))
+                    .with_mend(format!("allow dynamodb:{call} on the table and on its indexes"))
+            }
+            "InternalServerError"
+            | "InternalFailure"
+            | "ServiceUnavailable"
+            | "ServiceUnavailableException" => new(ErrorKind::Unavailable, "DynamoDB cannot serve now"),
+            _ => new(ErrorKind::Internal, &format!("DynamoDB refuses {call}")),
+        }
+    }
+
+    /// After the last try of a batch of which something was always left over.
+    pub(super) fn overloaded(&self, operation: &str) -> Error {
+        let why = format!("the table {} keeps answering that it cannot take the whole batch", self.table);
+        Error::new(ErrorKind::Unavailable, operation, why)
+    }
+
+    /// After the last try of a write that others were always faster with.
+    pub(super) fn crowded(operation: &str) -> Error {
+        Error::new(ErrorKind::Unavailable, operation, "others kept writing the same item")
+    }
+}
+
+/// A request that got no answer of the service's.
+fn unsent(operation: &str, context: &str) -> Error {
+    let lower = context.to_lowercase();
+    if lower.contains("credential") || lower.contains("identity") {
+        return Error::new(
+            ErrorKind::Denied,
+            operation,
+            format!("there are no credentials for AWS: {context}"),
+        )
+        .with_mend("give the function or task a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+    }
+    if lower.contains("region") && !lower.contains("dispatch") {
+        return Error::new(ErrorKind::Config, operation, format!("no region is known: {context}"))
+            .with_mend("add ?region=… to the catalog's URL, or set AWS_REGION");
+    }
+    let why = format!("DynamoDB cannot be reached, or its answer did not arrive: {context}");
+    Error::new(ErrorKind::Unavailable, operation, why)
+}
+
+/// A table that is no catalog yet.
+pub(super) fn unfit(operation: &str, why: &str) -> Error {
+    Error::new(ErrorKind::Config, operation, why)
+        .with_mend("run respaldo catalog init, or correct the name, the region or the endpoint")
+}

@@ -1,0 +1,162 @@
+//! A backup's whole way.
+
+use std::fmt::Write as _;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{Api, Host, Key, Source, assert_nothing_leaked};
+use crate::host;
+
+/// Registered, ticked, dumped, downloaded; damaged and refused; restored, verified, retained, packaged,
+/// deleted.
+pub async fn a_backup_goes_its_whole_way_and_comes_back(host: &mut dyn Host) {
+    let host: &dyn Host = host;
+    let (api, source) = (Api::of(host), Source::new());
+    let fields = json!({ "schedule": "0 3 * * *", "max_backups": 1, "package": true });
+    let database = api.post("/databases", &source.fields(fields)).await.expect(201);
+    let first = scheduled(&api, &database, 1).await;
+    check_download(&api, &first).await;
+    let whole = source.content();
+
+    // What is damaged in storage is refused before the target is touched.
+    source.run("DELETE FROM orders WHERE id > 10");
+    host.corrupt(first["location"].as_str().unwrap()).await;
+    let refused = restore(&api, &first).await;
+    assert_eq!(refused["status"], "failed", "{refused}");
+    assert_eq!(source.orders(), "10");
+    source.run("INSERT INTO orders SELECT i, 'item ' || i FROM generate_series(11, 1000) AS i");
+
+    // The next day's is good: it is put back, and the answer names what undoes it.
+    let second = scheduled(&api, &database, 2).await;
+    source.run("DROP TABLE orders");
+    let restored = restore(&api, &second).await;
+    assert_eq!(restored["status"], "succeeded", "{restored}\n{}", host.log());
+    assert_eq!(source.content(), whole);
+    assert!(restored["result"]["safety_backup_id"].is_string(), "{restored}");
+    let confirm = restored["result"]["confirm"].as_str().unwrap();
+    let confirmed = api.send(api.request(Method::POST, confirm, Key::Restore)).await.json();
+    assert_eq!(api.ended(&confirmed["id"]).await["status"], "succeeded");
+
+    verify(&api, &second).await;
+    keep_what_retention_keeps(&api, &database, &second).await;
+    package(&api, &second).await;
+    delete_all(&api, &database).await;
+    assert_nothing_leaked(host, &[source.password()]);
+}
+
+/// The `n`th backup of the daily schedule, which a tick makes.
+async fn scheduled(api: &Api<'_>, database: &Value, n: usize) -> Value {
+    api.host().clock().move_to_hour(3);
+    api.host().tick().await;
+    let path = format!("/backups?database_id={}&kind=scheduled", database["id"]);
+    let all = |answer: &Value| answer.as_array().is_some_and(|all| all.len() >= n);
+    // Retention may have removed the one before already.
+    let newest = if n == 1 { all } else { |answer: &Value| !answer[0].is_null() };
+    let is_new = |answer: &Value| {
+        let at = answer[0]["created_at"].as_str().unwrap_or_default();
+        newest(answer) && at.get(..10) == Some(&today(api)[..])
+    };
+    let listed = api.until(&path, "the schedule has made a backup", is_new).await;
+    api.succeeded(&listed[0]["id"]).await
+}
+
+/// The host's day, as answers write it.
+fn today(api: &Api<'_>) -> String {
+    let now = jiff::Timestamp::from_second(api.host().clock().now_s()).unwrap();
+    now.strftime("%Y-%m-%d").to_string()
+}
+
+async fn check_download(api: &Api<'_>, backup: &Value) {
+    let path = format!("/backups/{}/download", backup["id"].as_str().unwrap());
+    let bytes = api.download(&path, backup["size_bytes"].as_u64().unwrap()).await;
+    assert_eq!(sha256(&bytes), backup["sha256"].as_str().unwrap());
+    // Stock tools read it.
+    let mut gunzip = host::command("gunzip");
+    gunzip.arg("--stdout");
+    let sql = String::from_utf8(host::run(gunzip, &bytes[..]).stdout).unwrap();
+    assert!(sql.contains("CREATE TABLE public.orders") && sql.contains("item 1000"));
+}
+
+async fn restore(api: &Api<'_>, backup: &Value) -> Value {
+    let path = format!("/backups/{}/restore", backup["id"].as_str().unwrap());
+    let queued = api.post_as(Key::Restore, &path, &json!({})).await.expect(202);
+    api.ended(&queued["id"]).await
+}
+
+async fn verify(api: &Api<'_>, backup: &Value) {
+    let path = format!("/backups/{}", backup["id"].as_str().unwrap());
+    let queued = api.post(&format!("{path}/verify"), &json!({})).await.expect(202);
+    let verified = api.ended(&queued["id"]).await;
+    assert_eq!(verified["status"], "succeeded", "{verified}\n{}", api.host().log());
+    assert_eq!(verified["result"]["verification"]["status"], "ok", "{verified}");
+    assert_eq!(api.get(&path).await.json()["verification"]["status"], "ok");
+}
+
+/// Only the newest is to be kept, and the newest verified one is kept for all that.
+async fn keep_what_retention_keeps(api: &Api<'_>, database: &Value, verified: &Value) {
+    let third = scheduled(api, database, 3).await;
+    let path = format!("/backups?database_id={}&kind=scheduled&status=succeeded", database["id"]);
+    let two = |answer: &Value| answer.as_array().is_some_and(|all| all.len() == 2);
+    let kept = api.until(&path, "retention has removed all but two", two).await;
+    assert_eq!((&kept[0]["id"], &kept[1]["id"]), (&third["id"], &verified["id"]), "{kept}");
+    let denied = api.post("/retention", &json!({})).await;
+    denied.expect_problem(403, None);
+    let plan = api.get("/retention").await.expect(200);
+    assert!(!plan.to_string().contains("\"remove\":1"), "nothing is left to remove: {plan}");
+    let applied = api.send(api.request(Method::POST, "/retention", Key::Delete)).await;
+    assert_eq!(applied.status, 200, "{}", applied.text());
+}
+
+async fn package(api: &Api<'_>, backup: &Value) {
+    let asked = json!({ "database_ids": [backup["database_id"]] });
+    let queued = api.post("/packages", &asked).await.expect(202);
+    let path = format!("/packages/{}", queued["id"].as_str().unwrap());
+    let made = |answer: &Value| answer["status"] == "succeeded" || answer["status"] == "failed";
+    let package = api.until(&path, "the package is made", made).await;
+    assert_eq!(package["status"], "succeeded", "{package}\n{}", api.host().log());
+    let bytes = api.download(&format!("{path}/download"), package["size_bytes"].as_u64().unwrap()).await;
+    assert_eq!(sha256(&bytes), package["sha256"].as_str().unwrap());
+    assert!(bytes.starts_with(b"PK"), "a zip file");
+    assert!(matches!(api.delete(&path).await.status, 202 | 204));
+}
+
+/// Nothing is left of what was stored but the definitions of databases that are there.
+async fn delete_all(api: &Api<'_>, database: &Value) {
+    let path = format!("/backups?database_id={}", database["id"]);
+    let backups = api.get(&path).await.expect(200);
+    for backup in backups.as_array().unwrap() {
+        let answer = api.delete(&format!("/backups/{}", backup["id"].as_str().unwrap())).await;
+        assert!(matches!(answer.status, 202 | 204), "{}", answer.text());
+    }
+    let none = |answer: &Value| answer.as_array().is_some_and(Vec::is_empty);
+    api.until(&path, "all backups are gone", none).await;
+    let answer = api.delete(&format!("/databases/{}", database["id"])).await;
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    assert_eq!((api.host().stored().await, api.host().open_uploads().await), (vec![], vec![]));
+}
+
+/// More than one answer of some hosts can hold.
+pub async fn a_large_artifact_is_downloaded_whole(host: &mut dyn Host) {
+    let (api, source) = (Api::of(host), Source::new());
+    source.fill(6);
+    let fields = source.fields(json!({ "compression": "none" }));
+    let database = api.post("/databases", &fields).await.expect(201);
+    let backup = api.back_up(&database).await;
+    let size = backup["size_bytes"].as_u64().unwrap();
+    assert!(size > 6_000_000, "{backup}");
+    let path = format!("/backups/{}/download", backup["id"].as_str().unwrap());
+    assert_eq!(sha256(&api.download(&path, size).await), backup["sha256"].as_str().unwrap());
+    // A part is answered by every host itself.
+    let part = api.send(api.request(Method::GET, &path, Key::Admin).header("range", "bytes=0-99")).await;
+    assert_eq!((part.status, part.bytes.len()), (206, 100), "{}", part.text());
+    assert_nothing_leaked(host, &[source.password(), "X-Amz-Signature"]);
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}

@@ -1,0 +1,34 @@
+//! What a worker on a table goes by: the settings that `respaldo config apply` has written into the catalog, as the
+//! functions do, and not a file of the machine that it runs on.
+
+use std::sync::Arc;
+
+use respaldo_adapters::catalog::CatalogUrl;
+use respaldo_adapters::settings::{identities, threads, with_environment};
+use respaldo_adapters::storage::STORES;
+use respaldo_core::config::stored;
+use respaldo_core::{App, Result};
+
+use crate::Settings;
+
+/// Puts in the applied settings, where the catalog is a table and there are any.
+///
+/// # Errors
+/// Whatever the catalog answers; `Config` for what this version, or this master key, cannot read.
+pub(super) async fn settle(app: &mut App, settings: &Settings) -> Result<()> {
+    if !matches!(settings.catalog, CatalogUrl::Dynamodb(_)) {
+        return Ok(());
+    }
+    let Some(config) = stored::read(app.catalog.as_ref(), &app.key, STORES).await? else { return Ok(()) };
+    let config = with_environment(config)?;
+    let staging = &settings.limits.staging;
+    let mut limits = config.limits(staging.clone(), threads())?;
+    // It was made for this machine, whatever suits the host that the file was written for.
+    limits.staging.clone_from(staging);
+    app.limits = Arc::new(limits);
+    // Those that a flag or the environment gives come first.
+    if settings.identities.is_empty() {
+        app.identities = identities(None, &config)?.into();
+    }
+    Ok(())
+}
