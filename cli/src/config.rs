@@ -46,11 +46,11 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Apply(Apply { config, catalog, storage, dry_run }) => {
             let request = ApplyRequest { config, catalog, storage, dry_run };
             let mut nothing = false;
-            apply(&request, &mut |shown| {
-                nothing = shown.is_empty();
+            let mut told = |shown: &_| {
+                nothing = Shown::is_empty(shown);
                 show(shown);
-            })
-            .await?;
+            };
+            Box::pin(apply(&request, &mut told)).await?;
             match (nothing, dry_run) {
                 (true, _) => println!("nothing has changed; nothing was written"),
                 (false, true) => println!("nothing was written; to do it, leave out --dry-run"),

@@ -118,7 +118,12 @@ impl Command {
     fn reads_secrets(&self) -> bool {
         matches!(
             self,
-            Self::Serve(_) | Self::Config(_) | Self::Rescue(_) | Self::Catalog(_) | Self::Doctor { .. }
+            Self::Serve(_)
+                | Self::Worker(_)
+                | Self::Config(_)
+                | Self::Rescue(_)
+                | Self::Catalog(_)
+                | Self::Doctor { .. }
         )
     }
 }

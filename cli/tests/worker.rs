@@ -4,10 +4,12 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use respaldo_core::backup;
 use respaldo_core::jobs::Worker;
+use respaldo_core::keyring::MasterKey;
 use respaldo_core::model::{Database, Job, JobId, Status};
 use respaldo_testkit::app::TestApp;
 use respaldo_testkit::host::command;
@@ -16,7 +18,14 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_respaldo");
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// An installation with a key that a process of its own takes: the tests' is none that anybody would make.
+fn installation() -> TestApp {
+    let mut test = TestApp::new();
+    test.app.key = Arc::new(MasterKey::generate(std::array::from_fn(|n| u8::try_from(n * 7).unwrap())));
+    test
+}
 
 /// The command that starts a worker on a test's catalog and storage.
 fn worker(test: &TestApp, arguments: &[&str]) -> Command {
@@ -104,7 +113,7 @@ async fn handed_over(test: &TestApp, database: &Database) -> Job {
 
 #[tokio::test]
 async fn a_worker_for_one_job_works_on_it_alone_and_ends() {
-    let test = TestApp::new();
+    let test = installation();
     let database = test.register_sample().await;
     let (job, other) = (handed_over(&test, &database).await, handed_over(&test, &database).await);
     let once = worker(&test, &["--once", &job.id.to_string()]);
@@ -122,7 +131,7 @@ async fn a_worker_for_one_job_works_on_it_alone_and_ends() {
 
 #[tokio::test]
 async fn a_worker_takes_what_waits_in_the_catalog_and_ends_when_it_is_asked_to() {
-    let test = TestApp::new();
+    let test = installation();
     let database = test.register_sample().await;
     let long = handed_over(&test, &database).await;
     let short = backup::request(&test.app, database.id, None).await.unwrap();
@@ -136,7 +145,7 @@ async fn a_worker_takes_what_waits_in_the_catalog_and_ends_when_it_is_asked_to()
 
 #[tokio::test]
 async fn a_worker_that_is_asked_to_end_puts_its_job_back() {
-    let test = TestApp::new();
+    let test = installation();
     let path = test.folder().join("locked.db");
     respaldo_testkit::sqlite::sample(&path);
     let fields = json!({"name": "locked", "engine": "sqlite", "database_name": path});
@@ -158,7 +167,7 @@ async fn a_worker_that_is_asked_to_end_puts_its_job_back() {
 
 #[tokio::test]
 async fn a_job_that_is_not_there_is_named() {
-    let test = TestApp::new();
+    let test = installation();
     let id = JobId(test.app.ids.ulid(test.app.now()));
     let (code, said) = failure(worker(&test, &["--once", &id.to_string()]));
     assert_eq!(code, 1);
@@ -198,7 +207,7 @@ mod on_sqs {
 
     #[tokio::test]
     async fn messages_twice_and_out_of_order_have_one_outcome_and_leave_the_queue() {
-        let (moto, test) = (Moto::shared(), TestApp::new());
+        let (moto, test) = (Moto::shared(), installation());
         let queue = moto.queue("long", 5, 30).await;
         let database = test.register_sample().await;
         // What is short is the functions', although this worker sees it.
@@ -221,7 +230,7 @@ mod on_sqs {
 
     #[tokio::test]
     async fn a_message_that_nobody_can_read_is_left_to_the_dead_letters() {
-        let (moto, test) = (Moto::shared(), TestApp::new());
+        let (moto, test) = (Moto::shared(), installation());
         let queue = moto.queue("long", 1, 1).await;
         let database = test.register_sample().await;
         moto.send(&queue.url, r#"{"v":7,"job_id":"?"}"#).await;
@@ -245,7 +254,7 @@ mod on_sqs {
 
     #[tokio::test]
     async fn an_event_of_a_schedule_makes_it_tick() {
-        let (moto, test) = (Moto::shared(), TestApp::new());
+        let (moto, test) = (Moto::shared(), installation());
         let queue = moto.queue("long", 5, 30).await;
         let path = test.folder().join("due.db");
         respaldo_testkit::sqlite::sample(&path);

@@ -117,12 +117,12 @@ fn sections(file: &Path, text: &str, config: &Config) -> Result<Sections> {
 
 /// The catalog to compare with. One that is not there yet is not made for that, nor is its key.
 async fn open_to_look(settings: &Settings) -> Result<(Arc<dyn Catalog>, MasterKey)> {
-    if let CatalogUrl::Sqlite(file) = &settings.catalog {
-        if fs::metadata(file).map_or(true, |metadata| metadata.len() == 0) {
-            let key_file = settings.data().join("master.key");
-            let key = master_key::find(settings.master_key.as_ref(), Some(&key_file))?;
-            return Ok((Arc::new(SqliteCatalog::open_in_memory()?), key.unwrap_or_else(any_key)));
-        }
+    if let CatalogUrl::Sqlite(file) = &settings.catalog
+        && fs::metadata(file).map_or(true, |metadata| metadata.len() == 0)
+    {
+        let key_file = settings.data().join("master.key");
+        let key = master_key::find(settings.master_key.as_ref(), Some(&key_file))?;
+        return Ok((Arc::new(SqliteCatalog::open_in_memory()?), key.unwrap_or_else(any_key)));
     }
     open_catalog(&settings.catalog, settings.master_key.as_ref()).await
 }

@@ -56,10 +56,10 @@ pub async fn export(request: &ExportRequest) -> Result<Exported> {
             .with_field("output")
             .with_mend("name a file that is not there"));
     }
-    if let CatalogUrl::Sqlite(file) = &url {
-        if is_absent(file) {
-            return Err(Error::not_found("catalog", file.display()).with_field("catalog"));
-        }
+    if let CatalogUrl::Sqlite(file) = &url
+        && is_absent(file)
+    {
+        return Err(Error::not_found("catalog", file.display()).with_field("catalog"));
     }
     let (catalog, key) = open_catalog(&url, given()?.as_ref()).await?;
     catalog.check().await?;
@@ -120,7 +120,7 @@ fn key(url: &CatalogUrl, given: Option<&SecretString>) -> Result<MasterKey> {
 }
 
 fn is_absent(file: &Path) -> bool {
-    fs::metadata(file).map_or(true, |metadata| metadata.len() == 0)
+    !fs::metadata(file).is_ok_and(|metadata| metadata.len() > 0)
 }
 
 /// A file that is being written; removed unless it was put into its place.

@@ -41,7 +41,7 @@ fn localstack_can_run_the_init_scripts_and_hears_when_one_fails() {
     assert_eq!(mounted, [("./localstack/ready.d", "/etc/localstack/init/ready.d", "ro")]);
 }
 
-/// The shell reads the answer of LocalStack's `init/ready` as it was recorded from 4.14.0.
+/// The shell reads the answer of `LocalStack`'s `init/ready` as it was recorded from 4.14.0.
 #[test]
 fn localstack_is_healthy_once_every_init_script_has_succeeded_and_not_before() {
     let compose = Compose::ours();

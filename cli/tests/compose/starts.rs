@@ -50,7 +50,7 @@ async fn the_server_starts_with_what_the_compose_file_gives_it_and_its_three_key
     assert!(app.join("data/catalog.db").exists() && !app.join("data/master.key").exists());
     assert_eq!(respaldo.get("/databases").send().await.unwrap().status(), 401);
     for (header, key, status) in
-        [("X-Delete-Key", "BACKUP_DELETE_API_KEY", 200), ("X-Delete-Key", "ADMIN_API_KEY", 401)]
+        [("X-Delete-Key", "BACKUP_DELETE_API_KEY", 200), ("X-Delete-Key", "ADMIN_API_KEY", 403)]
     {
         let request = respaldo.request(reqwest::Method::POST, "/retention").json(&json!({}));
         let answer = request.header(header, format!("{key}-{secret}")).send().await.unwrap();

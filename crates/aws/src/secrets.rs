@@ -12,6 +12,8 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+use aws_sdk_ssm::operation::get_parameter::GetParameterError;
 use respaldo_core::ports::{ExposeSecret, SecretName, SecretString, Secrets};
 use respaldo_core::{Error, ErrorKind, Result};
 use serde_json::Value;
@@ -22,7 +24,7 @@ use crate::answer::failed;
 use crate::sdk;
 
 /// How long a secret that was read is used again.
-pub const REMEMBERED: Duration = Duration::from_secs(60);
+pub const REMEMBERED: Duration = Duration::from_mins(1);
 /// How often a request is sent before its failure is told.
 const MOST_TRIES: u32 = 3;
 /// How long one try may take.
@@ -38,6 +40,7 @@ pub struct AwsSecrets {
     endpoint: Option<String>,
     region: Option<String>,
     config: OnceCell<SdkConfig>,
+    remember: Duration,
     remembered: Mutex<HashMap<SecretName, (SecretString, Instant)>>,
 }
 
@@ -45,12 +48,18 @@ impl AwsSecrets {
     /// Without an endpoint the requests go to the region's own (`AWS_ENDPOINT_URL` is honoured), without a region
     /// to the one that environment or profile name.
     pub fn new(endpoint: Option<String>, region: Option<String>) -> Self {
-        Self { endpoint, region, config: OnceCell::new(), remembered: Mutex::default() }
+        Self { endpoint, region, config: OnceCell::new(), remember: REMEMBERED, remembered: Mutex::default() }
     }
 
     /// The same, from a configuration that is loaded already.
     pub fn over(config: SdkConfig) -> Self {
         Self { config: OnceCell::new_with(Some(config)), ..Self::new(None, None) }
+    }
+
+    /// The same, with nothing remembered yet, and another time for which what is read is used again.
+    #[must_use]
+    pub fn remembering(self, remember: Duration) -> Self {
+        Self { remember, remembered: Mutex::default(), ..self }
     }
 
     async fn config(&self) -> SdkConfig {
@@ -77,7 +86,7 @@ impl AwsSecrets {
             SecretName::Variable(_) => None,
         };
         if let Some(read) = &read {
-            let until = Instant::now() + REMEMBERED;
+            let until = Instant::now() + self.remember;
             let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
             remembered.insert(whole, (read.clone(), until));
         }
@@ -94,7 +103,11 @@ impl AwsSecrets {
     async fn secret(&self, id: &str) -> Result<Option<SecretString>> {
         let client = aws_sdk_secretsmanager::Client::new(&self.config().await);
         let answer = match client.get_secret_value().secret_id(id).send().await {
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(GetSecretValueError::is_resource_not_found_exception) =>
+            {
                 return Ok(None);
             }
             answer => answer.map_err(|error| named(failed(READ_SECRET, &error), id))?,
@@ -109,7 +122,7 @@ impl AwsSecrets {
     async fn parameter(&self, name: &str) -> Result<Option<SecretString>> {
         let client = aws_sdk_ssm::Client::new(&self.config().await);
         let answer = match client.get_parameter().name(name).with_decryption(true).send().await {
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_parameter_not_found()) => {
+            Err(error) if error.as_service_error().is_some_and(GetParameterError::is_parameter_not_found) => {
                 return Ok(None);
             }
             answer => answer.map_err(|error| named(failed(READ_PARAMETER, &error), name))?,

@@ -96,7 +96,7 @@ impl Default for HostLimits {
     fn default() -> Self {
         Self {
             inline_download: None,
-            longest_wait: Duration::from_secs(120),
+            longest_wait: Duration::from_mins(2),
             events_end: false,
             presigned_uploads: false,
         }

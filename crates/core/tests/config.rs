@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use respaldo_core::ErrorKind;
 use respaldo_core::config::{Build, Config, MAX_BYTES, MAX_DATABASES, Stores};
+use respaldo_core::model::Credentials;
 
 fn database(fields: &str) -> String {
     let base = "name: x\n    engine: postgres\n    host: h\n    database_name: d";
@@ -367,7 +368,7 @@ fn a_login_may_be_kept_in_a_store_of_secrets() {
         };
         assert_eq!(config.databases[0].credentials, expected);
     }
-    for bad in ["secretsmanager:", "ssm:a#b", "vault:a", "secretsmanager:a?b#c"] {
+    for bad in ["secretsmanager:#p", "ssm:a#b", "vault:a", "secretsmanager:a?b#c"] {
         let told = line(&database(&format!("password_var: {bad:?}")));
         assert!(told.contains("databases[0].password_var") && !told.contains(bad), "{told}");
     }

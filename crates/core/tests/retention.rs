@@ -73,9 +73,9 @@ impl Dice {
             stored,
             verdict: if stored { self.one_of(&verdicts) } else { None },
             pinned: kind == BackupKind::Safety && !self.one_in(3),
-            locked_until: self
-                .one_in(6)
-                .then(|| now + SignedDuration::from_hours(24 * (i64::try_from(self.below(10)).unwrap() - 5))),
+            locked_until: self.one_in(6).then(|| {
+                now + SignedDuration::from_hours(24 * (i64::try_from(self.below(10)).expect("below ten") - 5))
+            }),
             needed: self.one_in(20),
         }
     }

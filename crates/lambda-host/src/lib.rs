@@ -71,7 +71,7 @@ fn start(function: Function, besides: fn() -> Router<App>) -> ExitCode {
 
 async fn serve(function: Function, besides: fn() -> Router<App>) -> Result<()> {
     check_surroundings()?;
-    let host = match start::host(function, besides).await {
+    let host = match Box::pin(start::host(function, besides)).await {
         Ok(host) => Arc::new(host),
         Err(error) => {
             init_error::post(&error).await;

@@ -14,7 +14,7 @@ use respaldo_core::seal::Identity;
 use respaldo_core::{Limits, Result};
 
 /// How old settings may be before they are read again.
-pub(crate) const OLDEST: Duration = Duration::from_secs(60);
+pub(crate) const OLDEST: Duration = Duration::from_mins(1);
 /// What a download may have to stand in an answer: in base64, with its headers, it just fits into the 6 MiB that
 /// Lambda takes.
 const INLINE_DOWNLOAD: u64 = 4_500_000;

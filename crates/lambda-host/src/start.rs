@@ -22,7 +22,7 @@ use respaldo_api::Function;
 use respaldo_api::access::{Guard, Keys};
 use respaldo_aws::Dynamo;
 use respaldo_aws::ecs::{FargateRunner, Task};
-use respaldo_aws::object_lock::{Bucket, S3Locks};
+use respaldo_aws::object_lock::S3Locks;
 use respaldo_aws::sdk;
 use respaldo_aws::secrets::AwsSecrets;
 use respaldo_aws::sqs::{Queue, Queues, SqsDoorbell};
@@ -122,13 +122,7 @@ async fn with_locks(storage: Storage) -> Result<Storage> {
     let Some(bucket) = storage::bucket(&required("STORAGE_URL", "s3://BUCKET/PREFIX")?)? else {
         return Ok(storage);
     };
-    let locks = S3Locks::open(Bucket {
-        name: bucket.name,
-        root: bucket.root,
-        endpoint: bucket.endpoint,
-        region: Some(bucket.region),
-        path_style: bucket.path_style,
-    });
+    let locks = S3Locks::open(bucket);
     Ok(storage.with_locks(Arc::new(locks.await)))
 }
 

@@ -103,8 +103,8 @@ async fn answer(mut stream: TcpStream, asked: mpsc::Sender<Instant>) {
             return std::future::pending().await;
         }
         let length = head.lines().filter_map(|line| line.split_once(':'));
-        let length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-        let length = length.filter_map(|(_, value)| value.trim().parse::<usize>().ok()).next().unwrap_or(0);
+        let mut length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length = length.find_map(|(_, value)| value.trim().parse::<usize>().ok()).unwrap_or(0);
         while read.len() < end + 4 + length {
             match stream.read_buf(&mut read).await {
                 Ok(0) | Err(_) => return,

@@ -54,10 +54,10 @@ fn due() -> Timestamp {
 pub async fn each_slot_has_one_outcome(test: &TestApp, size: u32, skew: SignedDuration) {
     register(test, size).await;
     let hosts = [host(test, skew), host(test, -skew)];
-    ticks(&hosts).await;
+    Box::pin(ticks(&hosts)).await;
     // The one that is behind comes to the time too.
     let hosts = [host(test, skew), host(test, SignedDuration::ZERO)];
-    ticks(&hosts).await;
+    Box::pin(ticks(&hosts)).await;
     let totals = test.catalog.totals(None).await.expect("totals").by_status;
     let totals: Vec<(String, u64)> = totals.into_iter().collect();
     assert_eq!(totals, [("queued".to_owned(), u64::from(size))]);

@@ -17,7 +17,7 @@ use crate::backups::Answer;
 
 /// The body that asks where to send a file, for the documentation.
 #[derive(utoipa::ToSchema)]
-#[schema(title = "UploadRequest", example = json!({"database_id": 1, "filename": "shop.dump", "size_bytes": 1048576}))]
+#[schema(title = "UploadRequest", example = json!({"database_id": 1, "filename": "shop.dump", "size_bytes": 1_048_576}))]
 #[expect(dead_code, reason = "the body is read field by field")]
 pub(crate) struct UploadBody {
     /// The number of the database that it is a backup of.
@@ -32,7 +32,7 @@ pub(crate) struct UploadBody {
 #[derive(utoipa::ToSchema)]
 #[schema(title = "UploadAnswer")]
 #[serde(untagged)]
-#[expect(dead_code, reason = "each is answered as it is")]
+#[expect(dead_code, clippy::large_enum_variant, reason = "each is answered as it is")]
 pub(crate) enum UploadAnswer {
     /// The backup that was made of the file in the request.
     Backup(UploadView),

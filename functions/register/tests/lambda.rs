@@ -1,4 +1,5 @@
 //! The binary itself, as Lambda starts it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,7 +32,7 @@ fn variables(changed: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// The error with which it refuses to start, and what it printed.
 async fn refusal(folder: &Path, changed: &[(&str, &str)]) -> (FunctionError, String) {
-    let function = Lambda::new("register", binary(), folder, variables(changed), Duration::from_secs(60));
+    let function = Lambda::new("register", binary(), folder, variables(changed), Duration::from_mins(1));
     let error = function.invoke(&json!({})).await.unwrap_err();
     (error, function.log())
 }

@@ -21,7 +21,7 @@ const LOOK_AHEAD: SignedDuration = SignedDuration::from_secs(61);
 const MOST: usize = 1_000;
 /// After an error of the queue, so long is waited; after each further one twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// A reason to look at a job.
 #[derive(Debug)]

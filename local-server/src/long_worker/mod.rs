@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use respaldo_adapters::pushgateway::{self, Gateway};
 use respaldo_adapters::time::SystemIds;
 use respaldo_api::function::JobFn;
 use respaldo_core::jobs::{Ran, Worker};
@@ -41,6 +42,7 @@ pub(crate) trait Queue: Send + Sync {
 
 /// What a queue gave out.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "only SQS gives letters out"))]
 pub(crate) struct Letter {
     /// What it asks for; none where it cannot be read.
     pub(crate) asks: Result<Asks>,
@@ -50,6 +52,7 @@ pub(crate) struct Letter {
 
 /// What a letter asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "only SQS gives letters out"))]
 pub(crate) enum Asks {
     /// To look whether this job may be worked on.
     Job(JobId),
@@ -77,6 +80,7 @@ pub async fn work(
         works: functions().into_iter().filter_map(|function| function.job).collect(),
         worker: Arc::new(Worker::new(owner)),
         queue,
+        gateway: settings.pushgateway.clone(),
         app,
     };
     if let Some(id) = once {
@@ -112,6 +116,7 @@ struct Desk {
     works: Arc<[(WorkKind, JobFn)]>,
     worker: Arc<Worker>,
     queue: Option<Arc<dyn Queue>>,
+    gateway: Option<Gateway>,
 }
 
 impl Desk {
@@ -148,13 +153,13 @@ impl Desk {
 
     async fn take(self, call: Call, _place: OwnedSemaphorePermit) {
         match call {
-            Call::Job(id) => self.report(id, work_on(&self.app, &self.works, id, &self.worker).await),
+            Call::Job(id) => report(id, work_on(&self.app, &self.works, id, &self.worker).await),
             Call::Letter(letter) => match letter.asks {
                 Ok(Asks::Job(id)) => self.take_letter(id, &letter).await,
                 Ok(Asks::Tick) => self.tick(&letter).await,
                 // Its queue gives it to the dead letters when it has come often enough.
                 Err(ref error) => {
-                    tracing::error!(%error, "a message cannot be read; it is left in its queue")
+                    tracing::error!(%error, "a message cannot be read; it is left in its queue");
                 }
             },
         }
@@ -174,7 +179,7 @@ impl Desk {
         if ran.is_ok() && !deleted {
             self.delete(letter).await;
         }
-        self.report(id, ran);
+        report(id, ran);
     }
 
     async fn tick(&self, letter: &Letter) {
@@ -184,6 +189,10 @@ impl Desk {
                 tracing::error!(%error, "a tick failed");
                 return;
             }
+        }
+        if let Some(gateway) = &self.gateway {
+            // It tells of its own failures, and is none of the tick's.
+            let _pushed = pushgateway::push(&self.app, gateway).await;
         }
         self.delete(letter).await;
     }
@@ -195,12 +204,12 @@ impl Desk {
             tracing::warn!(%error, "a message could not be deleted");
         }
     }
+}
 
-    fn report(&self, id: JobId, ran: Result<Ran>) {
-        match ran {
-            Ok(Ran::NoPlace) => tracing::debug!(job = %id, "all places are taken; it waits in the queue"),
-            Ok(ran) => tracing::debug!(job = %id, ?ran, "ran"),
-            Err(error) => tracing::error!(job = %id, %error, "a job's run could not be recorded"),
-        }
+fn report(id: JobId, ran: Result<Ran>) {
+    match ran {
+        Ok(Ran::NoPlace) => tracing::debug!(job = %id, "all places are taken; it waits in the queue"),
+        Ok(ran) => tracing::debug!(job = %id, ?ran, "ran"),
+        Err(error) => tracing::error!(job = %id, %error, "a job's run could not be recorded"),
     }
 }

@@ -15,7 +15,7 @@ use crate::worker::work_on;
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Whoever waits longer for the job's next try, or for a place, ends: by then another task is started for it, and
 /// two must not wait for the same.
-const LONGEST_WAIT: Duration = Duration::from_secs(240);
+const LONGEST_WAIT: Duration = Duration::from_mins(4);
 
 /// Works on a job until it has ended, somebody else works on it, or its next try is far off.
 pub(super) async fn work(desk: &Desk, id: JobId, stop: impl Future<Output = ()>) -> Result<()> {
@@ -45,13 +45,11 @@ async fn run(desk: &Desk, id: JobId, stop: Pin<&mut impl Future<Output = ()>>) -
         () = stop => {}
     }
     desk.worker.stop();
-    match timeout(LONGEST_STOP, run).await {
-        Ok(ran) => ran.map(|_| None),
-        Err(_) => {
-            tracing::warn!(job = %id, "the job did not stop in time; its lease expires and it runs again");
-            Ok(None)
-        }
+    if let Ok(ran) = timeout(LONGEST_STOP, run).await {
+        return ran.map(|_| None);
     }
+    tracing::warn!(job = %id, "the job did not stop in time; its lease expires and it runs again");
+    Ok(None)
 }
 
 /// How long to wait for the job's next try; none when nothing is left to do for us.

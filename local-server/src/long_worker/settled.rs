@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use respaldo_adapters::catalog::CatalogUrl;
 use respaldo_adapters::settings::{identities, threads, with_environment};
-use respaldo_adapters::storage::STORES;
 use respaldo_core::config::stored;
 use respaldo_core::{App, Result};
 
-use crate::Settings;
+use crate::{BUILD, Settings};
 
 /// Puts in the applied settings, where the catalog is a table and there are any.
 ///
@@ -19,7 +18,7 @@ pub(super) async fn settle(app: &mut App, settings: &Settings) -> Result<()> {
     if !matches!(settings.catalog, CatalogUrl::Dynamodb(_)) {
         return Ok(());
     }
-    let Some(config) = stored::read(app.catalog.as_ref(), &app.key, STORES).await? else { return Ok(()) };
+    let Some(config) = stored::read(app.catalog.as_ref(), &app.key, BUILD).await? else { return Ok(()) };
     let config = with_environment(config)?;
     let staging = &settings.limits.staging;
     let mut limits = config.limits(staging.clone(), threads())?;

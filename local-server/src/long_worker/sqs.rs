@@ -36,7 +36,7 @@ pub(super) async fn connect(mut installation: Installation) -> Result<Connected>
 impl Queue for sqs::Queue {
     fn receive(&self) -> BoxFuture<'_, Result<Option<Letter>>> {
         // One at a time: another worker may be free for the next.
-        Box::pin(async { Ok(self.receive(1, POLL).await?.pop().map(letter)) })
+        Box::pin(async { self.receive(1, POLL).await.map(|mut received| received.pop().map(letter)) })
     }
 
     fn delete<'a>(&'a self, letter: &'a Letter) -> BoxFuture<'a, Result<()>> {

@@ -101,7 +101,7 @@ async fn a_worker_that_dies_is_followed_by_one_that_reads_the_file_again() {
 }
 
 #[tokio::test]
-async fn storage_that_fails_while_the_file_is_read_is_tried_again() {
+async fn storage_that_refuses_the_backup_fails_the_job_and_the_file_goes_with_it() {
     let server = S3Server::start();
     let (host, packed) = scene(&server).await;
     let ticket = ticket(&host).await;
@@ -109,7 +109,6 @@ async fn storage_that_fails_while_the_file_is_read_is_tried_again() {
     complete(&host, &ticket).await;
     server.fail(When::nth(Operation::PutObject, 1), Fault::Status(403));
     let job = host.test.run_to_end(job_of(&host, &ticket).await.id).await;
-    // Refused access is not retryable: the job fails, says so, and the file goes with it.
     assert_eq!(job.status, Status::Failed, "{:?}", job.error);
     assert_eq!(incoming(&server), Vec::<String>::new());
 }

@@ -99,7 +99,9 @@ fn sources(folder: &Path, text: &mut String) {
 #[test]
 fn every_variable_is_one_that_the_code_reads() {
     let mut code = String::new();
-    ["crates", "local-server", "cli"].iter().for_each(|folder| sources(&root().join(folder), &mut code));
+    for folder in ["crates", "local-server", "cli"] {
+        sources(&root().join(folder), &mut code);
+    }
     let template = Template::ours();
     let mut told: BTreeSet<String> = of_the_worker(&template).into_keys().collect();
     for function in FUNCTIONS {

@@ -65,7 +65,7 @@ fn rule_faults(name: &str, rule: &Value) -> Vec<String> {
             faults.push(format!("{name}: undelivered ticks are lost"));
         }
         let tries = &target["RetryPolicy"];
-        if !tries["MaximumEventAgeInSeconds"].as_u64().is_some_and(|age| age <= 300) {
+        if tries["MaximumEventAgeInSeconds"].as_u64().is_none_or(|age| age > 300) {
             faults.push(format!("{name}: a tick is tried for {}", tries["MaximumEventAgeInSeconds"]));
         }
     }

@@ -1,7 +1,7 @@
 //! The cloud host's template and the images, read and held against the code and against rules. Nothing is deployed.
 //!
 //! Each rule is a function that answers what is wrong, so that its test can also show it a template that is.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod environment;
 mod events;

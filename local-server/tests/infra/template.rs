@@ -105,7 +105,7 @@ pub(crate) fn shown(value: &Value) -> String {
     }
 }
 
-/// One or many, as CloudFormation lets people write.
+/// One or many: templates write either.
 pub(crate) fn list(value: &Value) -> Vec<&Value> {
     match value {
         Value::Array(all) => all.iter().collect(),

@@ -118,16 +118,17 @@ async fn a_dump_that_does_not_end_before_its_deadline_ends_on_the_worker() {
 async fn a_bucket_that_is_not_there_fails_the_backup_with_words_and_leaves_nothing_running() {
     let endpoint = respaldo_testkit::aws::Moto::shared().endpoint();
     let storage = format!("s3://nobody-s-bucket-7f3a/r?endpoint={endpoint}&region=us-east-1");
-    let Some(host) = host(&[("STORAGE_URL", &storage)], Duration::from_mins(15)).await else { return };
+    let Some(host) = host(&[("STORAGE_URL", storage.as_str())], Duration::from_mins(15)).await else {
+        return;
+    };
     let (api, source) = (Api::of(&host), Source::new());
     let answer = api.post("/databases", &source.fields(json!({}))).await;
     // The definition is written later, when there is storage.
     let database = answer.expect(201);
     let job = queued(&api, &database).await;
-    let ended = api.until(&format!("/jobs/{}", job["id"].as_str().unwrap()), "it is tried", |job| {
-        job["status"] == "failed" || !job["error"].is_null()
-    });
-    let ended = ended.await;
+    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
+    let tried = |job: &Value| job["status"] == "failed" || !job["error"].is_null();
+    let ended = api.until(&path, "it is tried", tried).await;
     assert!(ended["error"].to_string().contains("nobody-s-bucket-7f3a"), "{ended}");
     assert_ne!(ended["status"], "running");
 }

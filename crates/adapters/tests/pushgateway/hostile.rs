@@ -80,7 +80,7 @@ async fn answer(mut stream: TcpStream, behaviour: Behaviour) -> std::io::Result<
         Behaviour::Flood(status) => {
             stream.write_all(format!("HTTP/1.1 {status}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
             loop {
-                stream.write_all(&[b'\x1b'; 64 * 1024]).await?;
+                stream.write_all(&vec![b'\x1b'; 64 * 1024]).await?;
             }
         }
         Behaviour::Drip => {
@@ -91,7 +91,7 @@ async fn answer(mut stream: TcpStream, behaviour: Behaviour) -> std::io::Result<
             Ok(())
         }
         Behaviour::Silence => {
-            sleep(Duration::from_secs(60)).await;
+            sleep(Duration::from_mins(1)).await;
             Ok(())
         }
         Behaviour::Close => Ok(()),

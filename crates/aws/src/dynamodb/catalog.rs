@@ -36,10 +36,6 @@ impl Catalog for Dynamo {
         self.last_number_given().await
     }
 
-    async fn last_number(&self) -> Result<DatabaseId> {
-        self.greatest_number().await
-    }
-
     async fn update_database(&self, database: &Database) -> Result<Database> {
         self.change_a_database(database).await
     }

@@ -120,11 +120,6 @@ impl Dynamo {
         self.update(operation, &counter, change, ReturnValue::None).await.map(|_written| ())
     }
 
-    pub(super) async fn greatest_number(&self) -> Result<DatabaseId> {
-        let item = self.get("read the last number", &Key::new(COUNTER, DATABASES)).await?;
-        Ok(DatabaseId(item.map_or(Ok(0), |item| number_of(&item, NUMBER))?))
-    }
-
     pub(super) async fn one_database(&self, id: DatabaseId) -> Result<Option<Database>> {
         const OPERATION: &str = "read a database";
         let Some(at) = address(id) else { return Ok(None) };

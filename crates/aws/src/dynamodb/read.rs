@@ -148,7 +148,8 @@ impl Dynamo {
                 "begins_with(#sort, :low)"
             }
             Range::Between(low, high) => {
-                (value(":low", low), value(":high", high));
+                value(":low", low);
+                value(":high", high);
                 "#sort BETWEEN :low AND :high"
             }
             Range::After(low) => {

@@ -19,7 +19,7 @@ use super::{due, failure};
 
 const OPERATION: &str = "prepare the catalog's table";
 /// How long a new table or index may take to be ready; an index over many records takes minutes.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+const PATIENCE: Duration = Duration::from_mins(30);
 /// How long to wait between two looks.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 

@@ -61,13 +61,10 @@ impl Dynamo {
             Some(record) if is_gone(&record) => Ok(()),
             // Another database's record: it came under this number in the holder's place.
             Some(record) if text_in(&record, UID) != Some(&*uid.to_string()) => Ok(()),
-            Some(_) => Err(taken()),
             // It was to come under our own number: whoever writes there first wins.
             None if holder == id => Ok(()),
-            None => match self.burn(operation, holder).await? {
-                true => Ok(()),
-                false => Err(taken()),
-            },
+            None if self.burn(operation, holder).await? => Ok(()),
+            Some(_) | None => Err(taken()),
         }
     }
 

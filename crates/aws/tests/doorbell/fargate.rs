@@ -34,7 +34,8 @@ async fn task(moto: &Moto) -> Task {
         definition: name,
         container: "worker".to_owned(),
         subnets: vec![moto.subnet().await],
-        security_groups: Vec::new(),
+        // ECS can do without; moto cannot.
+        security_groups: vec!["sg-12345678".to_owned()],
         public_ip: false,
     }
 }

@@ -9,6 +9,7 @@ use respaldo_core::model::{
     Settings, TestRestore, Work,
 };
 use respaldo_testkit::aws::{ACCESS_KEY, REGION, SECRET_KEY};
+use respaldo_testkit::host::random_hex;
 use ulid::Ulid;
 
 /// A configuration for an endpoint, with the key that tests use.
@@ -23,7 +24,8 @@ pub(crate) async fn config(endpoint: &str) -> SdkConfig {
 }
 
 pub(crate) fn new_id() -> JobId {
-    JobId(Ulid::new())
+    let random = u128::from_str_radix(&random_hex(9), 16).unwrap();
+    JobId(Ulid::from_parts(1, random))
 }
 
 fn owner() -> (DatabaseId, DatabaseUid) {
@@ -46,6 +48,8 @@ pub(crate) fn dump() -> Job {
         consistency: None,
         fingerprint: None,
         verification: None,
+        incoming: None,
+        lock: None,
         pinned: false,
     };
     Job::dump(new_id(), owner(), backup, Timestamp::UNIX_EPOCH, 3)

@@ -33,7 +33,7 @@ async fn nothing_is_doubled_or_refused(table: Table) {
         lost.then_some(Fault::AnswerLost)
     });
     let mut created = catalog.create_database(NewDatabase(database(1))).await.unwrap();
-    created.settings.name = "changed".to_owned();
+    "changed".clone_into(&mut created.settings.name);
     let changed = catalog.update_database(&created).await.unwrap();
     assert_eq!(catalog.databases(None, 9).await.unwrap(), std::slice::from_ref(&changed));
     catalog.delete_database(&changed).await.unwrap();

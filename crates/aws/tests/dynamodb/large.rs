@@ -1,6 +1,5 @@
 //! Records that are larger than an item.
 
-use respaldo_core::ports::Catalog;
 use respaldo_testkit::catalog::Store;
 use respaldo_testkit::catalog::sample::{at, job, job_id};
 use respaldo_testkit::host;
@@ -30,7 +29,7 @@ async fn grow_shrink_and_go(table: Table) {
     assert_eq!(catalog.job(job_id(1)).await.unwrap().as_ref(), Some(&large), "a refused write takes nothing");
 
     let mut small = large.clone();
-    small.backup_mut().unwrap().database_name = "small".to_owned();
+    "small".clone_into(&mut small.backup_mut().unwrap().database_name);
     let small = catalog.update_job(&small).await.unwrap();
     let left = table.items().await;
     assert_eq!(left.len(), 1, "no part is left: {left:?}");

@@ -6,6 +6,7 @@
 )]
 
 mod contract;
+mod crowd;
 mod faults;
 mod large;
 mod proxy;

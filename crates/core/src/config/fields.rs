@@ -127,12 +127,6 @@ pub(super) fn verify<'a>(place: &Place<'a>) -> Result<&'a str> {
     place.choice(&["off", "after_each", "daily", "weekly"])
 }
 
-/// The first of the words; the others are documented and not built yet.
-pub(super) fn only<'a>(place: &Place<'a>, words: &[&str]) -> Result<&'a str> {
-    let word = place.choice(words)?;
-    if words.first() == Some(&word) { Ok(word) } else { Err(place.later()) }
-}
-
 /// The kind of a database; its other names are accepted and written as the one.
 pub(super) fn engine(place: &Place<'_>) -> Result<EngineKind> {
     let word = place.choice(&[

@@ -49,11 +49,6 @@ impl<'a> Place<'a> {
         self.error_at(at, &self.path, message)
     }
 
-    /// The error of a field that is documented and does not work yet.
-    pub(super) fn later(&self) -> Error {
-        self.error(LATER)
-    }
-
     /// An error of another part, about this value.
     pub(super) fn refused(&self, error: &Error) -> Error {
         let ours = self.error(error.message());

@@ -159,12 +159,6 @@ impl<'a> Reader<'a> {
         if !reader.advance().map_err(|_| foreign())? {
             return Err(foreign());
         }
-        /// What every version's first line has.
-        #[derive(Deserialize)]
-        struct Any {
-            respaldo_export: u32,
-            written_by: String,
-        }
         let any: Any = serde_json::from_slice(&reader.buffer).map_err(|_| foreign())?;
         if any.respaldo_export > VERSION || is_newer(&any.written_by) {
             let why = format!("it was written by a newer Respaldo ({})", any.written_by);

@@ -35,7 +35,9 @@ pub async fn content(catalog: &dyn Catalog) -> Content {
     {
         databases.extend(page);
     }
-    databases.iter_mut().for_each(|database| database.revision = 0);
+    for database in &mut databases {
+        database.revision = 0;
+    }
     let mut jobs: Vec<Job> = Vec::new();
     while let page = catalog.jobs(&JobFilter::default(), jobs.last().map(Cursor::after), 100).await.unwrap()
         && !page.is_empty()

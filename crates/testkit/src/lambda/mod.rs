@@ -152,7 +152,9 @@ impl Lambda {
     /// used up; answers how many.
     pub fn kill_busy(&self) -> usize {
         let busy = std::mem::take(&mut *lock(&self.shared.busy));
-        busy.iter().for_each(|pid| process::kill_tree(*pid));
+        for pid in &busy {
+            process::kill_tree(*pid);
+        }
         busy.len()
     }
 

@@ -23,10 +23,10 @@ fn read(text: &str) -> Vec<Route> {
     let mut function = "";
     let mut routes = Vec::new();
     for line in text.lines() {
-        if let Some(name) = line.strip_prefix("  ").and_then(|rest| rest.strip_suffix(':')) {
-            if name.starts_with(|first: char| first.is_ascii_uppercase()) {
-                function = name;
-            }
+        if let Some(name) = line.strip_prefix("  ").and_then(|rest| rest.strip_suffix(':'))
+            && name.starts_with(|first: char| first.is_ascii_uppercase())
+        {
+            function = name;
         }
         let path = line.split_once("Path: \"").and_then(|(_, rest)| rest.split('"').next());
         if let Some(path) = path.filter(|_| line.contains("Type: HttpApi")) {

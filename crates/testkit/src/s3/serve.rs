@@ -230,8 +230,8 @@ fn show_as(query: &str, headers: &mut HeaderMap) {
         ("response-content-type", CONTENT_TYPE),
         ("response-cache-control", CACHE_CONTROL),
     ] {
-        let values = query.split('&').filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        let value = values.last().map(decoded);
+        let mut values = query.split('&').filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let value = values.next_back().map(decoded);
         if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
             headers.insert(header, value);
         }

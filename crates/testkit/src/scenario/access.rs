@@ -18,8 +18,8 @@ pub async fn each_key_opens_its_own_scope(host: &mut dyn Host) {
         (Method::GET, "/retention", Key::Admin, 200),
         (Method::GET, "/packages", Key::Admin, 200),
         (Method::GET, "/jobs", Key::Admin, 200),
-        (Method::POST, &restore, Key::Restore, 404),
-        (Method::DELETE, &backup, Key::Delete, 404),
+        (Method::POST, restore.as_str(), Key::Restore, 404),
+        (Method::DELETE, backup.as_str(), Key::Delete, 404),
     ] {
         for (key, status) in
             [(Key::None, 401), (Key::Wrong, 401), (Key::Admin, 403), (Key::Restore, 403), (Key::Delete, 403)]

@@ -81,28 +81,24 @@ impl Host for LocalHost {
     async fn tick(&self) {}
 
     async fn corrupt(&self, location: &str) {
-        match &self.bucket {
-            Some(bucket) => corrupt_object(bucket, location).await,
-            None => {
-                let file = location.strip_prefix("file://").unwrap();
-                let mut bytes = fs::read(file).unwrap();
-                turn_a_bit(&mut bytes);
-                // In place: the file has a second name.
-                fs::write(file, bytes).unwrap();
-            }
+        if let Some(bucket) = &self.bucket {
+            return corrupt_object(bucket, location).await;
         }
+        let file = location.strip_prefix("file://").unwrap();
+        let mut bytes = fs::read(file).unwrap();
+        turn_a_bit(&mut bytes);
+        // In place: the file has a second name.
+        fs::write(file, bytes).unwrap();
     }
 
     async fn stored(&self) -> Vec<String> {
-        match &self.bucket {
-            Some(bucket) => bucket.keys().await,
-            None => {
-                let mut files = Vec::new();
-                collect(&self.backups(), &self.backups(), &mut files);
-                files.sort();
-                files
-            }
+        if let Some(bucket) = &self.bucket {
+            return bucket.keys().await;
         }
+        let mut files = Vec::new();
+        collect(&self.backups(), &self.backups(), &mut files);
+        files.sort();
+        files
     }
 
     async fn open_uploads(&self) -> Vec<String> {

@@ -16,7 +16,7 @@ pub async fn a_backup_goes_its_whole_way_and_comes_back(host: &mut dyn Host) {
     let (api, source) = (Api::of(host), Source::new());
     let fields = json!({ "schedule": "0 3 * * *", "max_backups": 1, "package": true });
     let database = api.post("/databases", &source.fields(fields)).await.expect(201);
-    let first = scheduled(&api, &database, 1).await;
+    let first = scheduled(&api, &database).await;
     check_download(&api, &first).await;
     let whole = source.content();
 
@@ -29,7 +29,7 @@ pub async fn a_backup_goes_its_whole_way_and_comes_back(host: &mut dyn Host) {
     source.run("INSERT INTO orders SELECT i, 'item ' || i FROM generate_series(11, 1000) AS i");
 
     // The next day's is good: it is put back, and the answer names what undoes it.
-    let second = scheduled(&api, &database, 2).await;
+    let second = scheduled(&api, &database).await;
     source.run("DROP TABLE orders");
     let restored = restore(&api, &second).await;
     assert_eq!(restored["status"], "succeeded", "{restored}\n{}", host.log());
@@ -46,17 +46,16 @@ pub async fn a_backup_goes_its_whole_way_and_comes_back(host: &mut dyn Host) {
     assert_nothing_leaked(host, &[source.password()]);
 }
 
-/// The `n`th backup of the daily schedule, which a tick makes.
-async fn scheduled(api: &Api<'_>, database: &Value, n: usize) -> Value {
+/// The next day's backup of the daily schedule, which a tick makes.
+async fn scheduled(api: &Api<'_>, database: &Value) -> Value {
     api.host().clock().move_to_hour(3);
     api.host().tick().await;
     let path = format!("/backups?database_id={}&kind=scheduled", database["id"]);
-    let all = |answer: &Value| answer.as_array().is_some_and(|all| all.len() >= n);
-    // Retention may have removed the one before already.
-    let newest = if n == 1 { all } else { |answer: &Value| !answer[0].is_null() };
+    // Retention may have removed the one before already, so the newest is looked at.
+    let day = today(api);
     let is_new = |answer: &Value| {
         let at = answer[0]["created_at"].as_str().unwrap_or_default();
-        newest(answer) && at.get(..10) == Some(&today(api)[..])
+        at.starts_with(&day)
     };
     let listed = api.until(&path, "the schedule has made a backup", is_new).await;
     api.succeeded(&listed[0]["id"]).await
@@ -96,7 +95,7 @@ async fn verify(api: &Api<'_>, backup: &Value) {
 
 /// Only the newest is to be kept, and the newest verified one is kept for all that.
 async fn keep_what_retention_keeps(api: &Api<'_>, database: &Value, verified: &Value) {
-    let third = scheduled(api, database, 3).await;
+    let third = scheduled(api, database).await;
     let path = format!("/backups?database_id={}&kind=scheduled&status=succeeded", database["id"]);
     let two = |answer: &Value| answer.as_array().is_some_and(|all| all.len() == 2);
     let kept = api.until(&path, "retention has removed all but two", two).await;

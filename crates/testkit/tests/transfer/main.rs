@@ -1,5 +1,5 @@
 //! A catalog is moved: out into a file and into another catalog, whole or not at all.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -41,14 +41,14 @@ async fn read_into(catalog: &dyn Catalog, file: &[u8]) -> Result<Imported> {
     import(catalog, Import { key: &key(), now: now(), dry_run: false }, &mut Cursor::new(file)).await
 }
 
-async fn stores() -> Vec<(&'static str, Arc<dyn Catalog>)> {
+fn stores() -> Vec<(&'static str, Arc<dyn Catalog>)> {
     let sqlite: Arc<dyn Catalog> = Arc::new(SqliteCatalog::open_in_memory().unwrap());
     vec![("memory", Arc::<MemoryCatalog>::default() as Arc<dyn Catalog>), ("sqlite", sqlite)]
 }
 
 #[tokio::test]
 async fn a_catalog_goes_through_a_file_into_any_other_without_loss() {
-    for (from, source) in stores().await {
+    for (from, source) in stores() {
         fill(&*source).await;
         let mut expected = content(&*source).await;
         let (file, exported) = written(&*source).await;
@@ -58,7 +58,7 @@ async fn a_catalog_goes_through_a_file_into_any_other_without_loss() {
         assert_eq!((exported.counts.databases, exported.counts.jobs, exported.counts.documents), (6, 42, 1));
         assert_eq!(exported.counts.log_lines, (0..40).map(|n| n * 13).sum::<u64>());
         assert_eq!(exported.running, 6);
-        for (to, target) in stores().await {
+        for (to, target) in stores() {
             let imported = read_into(&*target, &file).await.unwrap();
             assert_eq!(imported.outcome, Outcome::Filled);
             assert_eq!(imported.file.counts, exported.counts);
