@@ -31,14 +31,15 @@ check: ## formatter, lints, dependency rules, documentation
 functions: ## build the functions as Lambda starts them: target/lambda/NAME.zip, each with its bootstrap (x86-64)
 	$(CARGO) build --locked --profile lambda $(FUNCTIONS:%=--package respaldo-%) \
 	  --features $(subst $(empty) $(empty),$(comma),$(FUNCTIONS:%=respaldo-%/lambda))
-	scripts/zip-functions target/lambda $(FUNCTIONS)
+	scripts/zip-functions "$${CARGO_TARGET_DIR:-target}/lambda" $(FUNCTIONS)
 
 .PHONY: bench
 bench: ## measure backups against the command lines that people come from (BENCH_MB, BENCH_ROUNDS, BENCH_ONLY: docs/benchmarks.md)
 	scripts/install-test-dependencies
 	$(CARGO) run --locked --release --package respaldo-testkit --example bench
 	$(MAKE) functions
-	$(CARGO) run --locked --release --package respaldo-testkit --example cold_start -- target/lambda
+	$(CARGO) run --locked --release --package respaldo-testkit --example cold_start -- "$${CARGO_TARGET_DIR:-target}/lambda"
+	$(CARGO) run --locked --release --package respaldo-aws --example tick_requests
 
 .PHONY: help
 help: ## list these targets

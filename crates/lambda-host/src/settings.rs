@@ -50,7 +50,9 @@ impl Settings {
 
     /// What a configuration means here.
     pub(crate) fn of(config: Config, staging: PathBuf) -> Result<Self> {
-        let config = with_environment(config)?;
+        let mut config = with_environment(config)?;
+        // A path of another machine: here the keys come from `RESPALDO_IDENTITY`.
+        config.identity_file = None;
         let mut limits = config.limits(staging.clone(), threads())?;
         // Nothing else can be written here, whatever suits the host that the file was written for.
         limits.staging = staging;

@@ -1,10 +1,11 @@
 //! What a worker on a table goes by: the settings that `respaldo config apply` has written into the catalog, as the
-//! functions do, and not a file of the machine that it runs on.
+//! functions do, and not a file of the machine that it runs on. The keys that open encrypted backups are this machine's
+//! own: the path of a file says nothing elsewhere.
 
 use std::sync::Arc;
 
 use respaldo_adapters::catalog::CatalogUrl;
-use respaldo_adapters::settings::{identities, threads, with_environment};
+use respaldo_adapters::settings::{threads, with_environment};
 use respaldo_core::config::stored;
 use respaldo_core::{App, Result};
 
@@ -25,9 +26,5 @@ pub(super) async fn settle(app: &mut App, settings: &Settings) -> Result<()> {
     // It was made for this machine, whatever suits the host that the file was written for.
     limits.staging.clone_from(staging);
     app.limits = Arc::new(limits);
-    // Those that a flag or the environment gives come first.
-    if settings.identities.is_empty() {
-        app.identities = identities(None, &config)?.into();
-    }
     Ok(())
 }

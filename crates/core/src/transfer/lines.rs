@@ -152,6 +152,13 @@ pub(super) struct Reader<'a> {
     number: u64,
 }
 
+/// What every version's first line has.
+#[derive(Deserialize)]
+struct Any {
+    respaldo_export: u32,
+    written_by: String,
+}
+
 impl<'a> Reader<'a> {
     pub(super) fn begin(input: &'a mut (dyn BufRead + 'a), key: &MasterKey) -> Result<(Self, Head)> {
         let mut reader = Self { input, buffer: Vec::new(), sha256: Sha256::new(), number: 0 };

@@ -72,3 +72,16 @@ async fn an_export_that_cannot_be_read_or_written_is_an_error() {
     let error = export(&*source.catalog, how, &mut Full).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage);
 }
+
+/// A disk that is full.
+struct Full;
+
+impl std::io::Write for Full {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
