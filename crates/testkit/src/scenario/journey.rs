@@ -109,9 +109,13 @@ async fn keep_what_retention_keeps(api: &Api<'_>, database: &Value, verified: &V
     let denied = api.post("/retention", &json!({})).await;
     denied.expect_problem(403, None);
     let plan = api.get("/retention").await.expect(200);
-    assert!(!plan.to_string().contains("\"remove\":1"), "nothing is left to remove: {plan}");
     let applied = api.send(api.request(Method::POST, "/retention", Key::Delete)).await;
     assert_eq!(applied.status, 200, "{}", applied.text());
+    // Safety backups whose restore was confirmed have gone with it; what is to be kept has not.
+    let after = api.get("/retention").await.expect(200);
+    assert!(!after.to_string().contains("\"action\":\"remove\""), "{plan} {after}");
+    let kept = api.get(&path).await.expect(200);
+    assert_eq!(kept.as_array().unwrap().len(), 2, "{kept}");
 }
 
 async fn package(api: &Api<'_>, backup: &Value) {
