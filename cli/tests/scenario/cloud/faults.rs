@@ -115,22 +115,24 @@ async fn a_dump_that_does_not_end_before_its_deadline_ends_on_the_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bucket_that_is_not_there_fails_the_backup_with_words_and_leaves_nothing_running() {
+async fn a_bucket_that_is_not_there_is_told_with_what_to_do_and_leaves_nothing_running() {
     let endpoint = respaldo_testkit::aws::Moto::shared().endpoint();
     let storage = format!("s3://nobody-s-bucket-7f3a/r?endpoint={endpoint}&region=us-east-1");
     let Some(host) = host(&[("STORAGE_URL", storage.as_str())], Duration::from_mins(15)).await else {
         return;
     };
     let (api, source) = (Api::of(&host), Source::new());
-    let answer = api.post("/databases", &source.fields(json!({}))).await;
-    // The definition is written later, when there is storage.
-    let database = answer.expect(201);
-    let job = queued(&api, &database).await;
-    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
-    let tried = |job: &Value| job["status"] == "failed" || !job["error"].is_null();
-    let ended = api.until(&path, "it is tried", tried).await;
-    assert!(ended["error"].to_string().contains("nobody-s-bucket-7f3a"), "{ended}");
-    assert_ne!(ended["status"], "running");
+    let refused = api.post("/databases", &source.fields(json!({}))).await;
+    refused.expect_problem(503, None);
+    let told = refused.json();
+    assert!(told["mend"].as_str().unwrap().contains("make the bucket"), "{told}");
+    // A database that is there already has its backup fail, for good and in the same words.
+    if let Some(database) = api.get("/databases").await.expect(200).get(0) {
+        let job = queued(&api, database).await;
+        let ended = api.ended(&job["id"]).await;
+        assert_eq!((&ended["status"], &ended["attempts"]), (&json!("failed"), &json!(1)), "{ended}");
+        assert!(ended["error"].to_string().contains("make the bucket"), "{ended}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
