@@ -146,7 +146,9 @@ mod tests {
             "vault:secret/a",
         ] {
             let error = SecretName::parse(name).unwrap_err();
-            assert!(name.is_empty() || !error.to_string().contains(name), "{name:?}: {error}");
+            // A scheme alone is no value, and what is allowed names it.
+            let told = name.is_empty() || name.ends_with(':');
+            assert!(told || !error.to_string().contains(name), "{name:?}: {error}");
         }
         assert!(SecretName::parse(&format!("ssm:{}", "a".repeat(LONGEST_NAME + 1))).is_err());
     }
