@@ -38,8 +38,8 @@ bench: ## measure backups against the command lines that people come from (BENCH
 	scripts/install-test-dependencies
 	$(CARGO) run --locked --release --package respaldo-testkit --example bench
 	$(MAKE) functions
-	$(CARGO) run --locked --release --package respaldo-testkit --example cold_start -- "$${CARGO_TARGET_DIR:-target}/lambda"
-	$(CARGO) run --locked --release --package respaldo-aws --example tick_requests
+	$(CARGO) run --locked --package respaldo-testkit --example cold_start -- "$${CARGO_TARGET_DIR:-target}/lambda"
+	$(CARGO) run --locked --package respaldo-aws --example tick_requests
 
 .PHONY: help
 help: ## list these targets

@@ -23,7 +23,7 @@ use super::memory::MemoryStore;
 use super::sample::{artifact, at, database, job_id, job_of, line};
 
 /// How many sequences are played, and how long the longest is.
-const CASES: u32 = 48;
+pub const CASES: u32 = 48;
 const LONGEST: usize = 80;
 const TTL: SignedDuration = SignedDuration::from_millis(4);
 
@@ -33,13 +33,13 @@ const STATUSES: [Status; 5] =
     [Status::Queued, Status::Running, Status::Succeeded, Status::Failed, Status::Deleting];
 const NAMES: [&str; 5] = ["", "a", "a%", "a_", "a\0b"];
 
-/// Plays random sequences against the model and a fresh store each, and shrinks what differs.
-pub fn any_sequence_of_operations_answers_as_the_model_does<F, S>(make: impl Fn() -> F)
+/// Plays so many random sequences against the model and a fresh store each, and shrinks what differs.
+pub fn any_sequence_of_operations_answers_as_the_model_does<F, S>(cases: u32, make: impl Fn() -> F)
 where
     F: Future<Output = S>,
     S: Store,
 {
-    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let sequences = proptest::collection::vec(op(), 1..LONGEST);
     let outcome = TestRunner::new(config)
