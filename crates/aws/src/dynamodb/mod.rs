@@ -64,7 +64,7 @@ impl Dynamo {
     ///
     /// Without an endpoint the requests go to the region's own (`AWS_ENDPOINT_URL` is honoured), without a region to the one
     /// that environment or profile name. Credentials come from the usual chain.
-    /// A name that no table can have is refused with [`ErrorKind::Config`](respaldo_core::ErrorKind::Config).
+    /// A name that no table can have is refused with [`ErrorKind::Config`].
     pub async fn open(table: &str, endpoint: Option<&str>, region: Option<&str>) -> Result<Self> {
         Self::over(&sdk::load(endpoint, region).await, table)
     }

@@ -137,7 +137,7 @@ pub async fn read(catalog: &dyn Catalog, key: &MasterKey, build: impl Into<Build
     Ok(Some(config))
 }
 
-/// What [`write`] would do.
+/// What [`write()`] would do.
 ///
 /// # Errors
 /// As [`read`].
