@@ -71,5 +71,7 @@ async fn a_thousand_definitions_that_the_store_refuses_keep_no_schedule_from_its
         "told once a minute, not at every tick"
     );
     test.clock.advance(SignedDuration::from_mins(2));
-    assert_eq!(tick(&test.app).await.unwrap().defined, DENIED, "and written when the store takes them");
+    // Two, because the next hour may have come, and its backup with it.
+    let (third, fourth) = (tick(&test.app).await.unwrap(), tick(&test.app).await.unwrap());
+    assert_eq!(third.defined + fourth.defined, DENIED, "and written when the store takes them");
 }
