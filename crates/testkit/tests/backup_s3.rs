@@ -5,12 +5,9 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use opendal::{HttpTransporter, Operator, services};
-use opendal_http_transport_reqwest::ReqwestTransport;
 use respaldo_core::backup;
 use respaldo_core::jobs::{Ran, Worker};
 use respaldo_core::model::{Database, Job, Status};
-use respaldo_core::storage::Storage;
 use respaldo_core::tick::tick;
 use respaldo_core::{jobs, keys};
 use respaldo_testkit::app::TestApp;
@@ -18,19 +15,7 @@ use respaldo_testkit::s3::{Fault, Operation, S3Server, When};
 use serde_json::json;
 
 fn app(server: &S3Server) -> TestApp {
-    rustls::crypto::ring::default_provider().install_default().ok();
-    HttpTransporter::install_default(ReqwestTransport::default());
-    let builder = services::S3::default()
-        .endpoint(&server.endpoint())
-        .bucket(S3Server::BUCKET)
-        .region(S3Server::REGION)
-        .access_key_id(S3Server::ACCESS_KEY)
-        .secret_access_key(S3Server::SECRET_KEY)
-        .checksum_algorithm("crc32c")
-        .disable_config_load()
-        .disable_ec2_metadata();
-    let storage = Storage::new(Operator::new(builder).unwrap(), "s3://backups");
-    TestApp::on(storage, |limits| limits.memory_budget = 32 << 20)
+    TestApp::on(server.storage(), |limits| limits.memory_budget = 32 << 20)
 }
 
 /// A database of four parts.

@@ -11,12 +11,9 @@ use std::path::{Path, PathBuf};
 
 use bson::rawdoc;
 use bytes::Bytes;
-use opendal::{HttpTransporter, Operator, services};
-use opendal_http_transport_reqwest::ReqwestTransport;
 use respaldo_core::databases::{self, Login, Registration};
 use respaldo_core::model::Status;
 use respaldo_core::ports::SecretString;
-use respaldo_core::storage::Storage;
 use respaldo_core::upload;
 use respaldo_testkit::app::TestApp;
 use respaldo_testkit::host::{command, run};
@@ -242,7 +239,7 @@ async fn measure(case: &Value) -> u64 {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let budget = usize::try_from(case["budget"].as_u64().unwrap()).unwrap();
     let mut test = match case["s3"].as_str() {
-        Some(endpoint) => TestApp::on(s3(endpoint), |limits| limits.memory_budget = budget),
+        Some(endpoint) => TestApp::on(S3Server::storage_at(endpoint), |limits| limits.memory_budget = budget),
         None => TestApp::with(|limits| limits.memory_budget = budget),
     };
     if case["read_back"] == true {
@@ -338,21 +335,6 @@ fn fill(path: &Path, bytes: u64) {
              LIMIT {rows}) INSERT INTO t SELECT randomblob(1000) FROM n"
         ))
         .unwrap();
-}
-
-fn s3(endpoint: &str) -> Storage {
-    rustls::crypto::ring::default_provider().install_default().ok();
-    HttpTransporter::install_default(ReqwestTransport::default());
-    let builder = services::S3::default()
-        .endpoint(endpoint)
-        .bucket(S3Server::BUCKET)
-        .region(S3Server::REGION)
-        .access_key_id(S3Server::ACCESS_KEY)
-        .secret_access_key(S3Server::SECRET_KEY)
-        .checksum_algorithm("crc32c")
-        .disable_config_load()
-        .disable_ec2_metadata();
-    Storage::new(Operator::new(builder).unwrap(), format!("s3://{}", S3Server::BUCKET))
 }
 
 fn status_bytes(field: &str) -> u64 {

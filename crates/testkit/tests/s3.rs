@@ -4,28 +4,18 @@
 
 use std::time::Duration;
 
-use opendal::{ErrorKind, Operator, services};
-use opendal_http_transport_reqwest::ReqwestTransport;
+use opendal::{ErrorKind, Operator};
 use respaldo_testkit::host;
 use respaldo_testkit::s3::{Fault, Operation, S3Server, When};
 
 const PART: usize = 5 * 1024 * 1024;
 
 fn operator(server: &S3Server, checksum: Option<&str>) -> Operator {
-    rustls::crypto::ring::default_provider().install_default().ok();
-    opendal::HttpTransporter::install_default(ReqwestTransport::default());
-    let mut builder = services::S3::default()
-        .endpoint(&server.endpoint())
-        .bucket(S3Server::BUCKET)
-        .region(S3Server::REGION)
-        .access_key_id(S3Server::ACCESS_KEY)
-        .secret_access_key(S3Server::SECRET_KEY)
-        .disable_config_load()
-        .disable_ec2_metadata();
+    let mut settings = S3Server::settings(&server.endpoint());
     if let Some(algorithm) = checksum {
-        builder = builder.checksum_algorithm(algorithm);
+        settings = settings.checksum_algorithm(algorithm);
     }
-    Operator::new(builder).expect("the settings are valid")
+    Operator::new(settings).expect("the settings are valid")
 }
 
 /// Two whole parts and a rest, and an abort when something fails.
@@ -68,13 +58,7 @@ async fn a_multipart_upload_arrives_and_is_counted() {
 async fn the_wrong_secret_is_refused() {
     let server = S3Server::start();
     operator(&server, None).write("a", "x").await.expect("the right secret works");
-    let wrong = services::S3::default()
-        .endpoint(&server.endpoint())
-        .bucket(S3Server::BUCKET)
-        .region(S3Server::REGION)
-        .access_key_id(S3Server::ACCESS_KEY)
-        .secret_access_key("wrong")
-        .disable_config_load();
+    let wrong = S3Server::settings(&server.endpoint()).secret_access_key("wrong");
     let wrong = Operator::new(wrong).expect("the settings are valid");
     assert_eq!(wrong.read("a").await.expect_err("it is refused").kind(), ErrorKind::PermissionDenied);
 }

@@ -5,6 +5,7 @@ mod backups;
 mod contract;
 mod crash;
 mod credentials;
+mod cut_off;
 mod kept;
 mod outages;
 mod parts;

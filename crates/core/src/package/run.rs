@@ -167,10 +167,11 @@ impl Running<'_> {
     async fn clean_up(&self, upload: &mut Upload, log: &JobLog) -> bool {
         let removing = async {
             let aborted = upload.abort().await;
-            aborted.and(sweep::remove_attempt(self.held.app, &self.job, self.job.attempts.current).await)
+            let removed = sweep::remove_attempt(self.held.app, &self.job, self.job.attempts.current).await;
+            aborted.and_then(|settled| removed.map(|()| settled))
         };
         match self.held.worker.in_time(removing).await {
-            Some(Ok(())) => return true,
+            Some(Ok(settled)) => return settled,
             Some(Err(e)) => log.warn(format!("what was stored could not be removed yet: {e}")),
             None => log.warn("what was stored could not be removed in time"),
         }

@@ -19,6 +19,9 @@ pub(super) fn explain(operation: &str, error: &opendal::Error) -> Error {
     if let Some(refused) = refused_by_name(operation, error) {
         return refused;
     }
+    if code_of(error.message()) == Some("NoSuchUpload") {
+        return given_up(operation, error);
+    }
     match error.kind() {
         opendal::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, operation, line(error)),
         opendal::ErrorKind::PermissionDenied => {
@@ -51,6 +54,13 @@ fn full_or_read_only(operation: &str, error: &io::Error) -> Option<Error> {
         }
         _ => None,
     }
+}
+
+/// An upload in parts that the store knows nothing of: it ended it, or somebody else did. Another is as good.
+fn given_up(operation: &str, error: &opendal::Error) -> Error {
+    let message = format!("the store has given the upload up: {}", line(error));
+    Error::new(ErrorKind::Unavailable, operation, message)
+        .with_mend("if this comes back: does a rule of the bucket abort uploads before a backup can end?")
 }
 
 /// No credentials, or none just now: a role's come from a service that may be away, so that trying again
@@ -132,5 +142,12 @@ mod tests {
         let object = "AzblobError { code: \"BlobNotFound\", message: \"no\" }";
         let error = explain("read an object", &opendal::Error::new(opendal::ErrorKind::NotFound, object));
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
+    #[test]
+    fn an_upload_that_the_store_has_ended_is_worth_another() {
+        let message = "S3Error { code: \"NoSuchUpload\", message: \"no\" }";
+        let error = explain("write an artifact", &opendal::Error::new(opendal::ErrorKind::NotFound, message));
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true), "{error}");
+        assert!(error.mend().is_some_and(|mend| mend.contains("rule of the bucket")), "{error}");
     }
 }

@@ -20,6 +20,8 @@ pub struct Upload {
     key_of: KeyOf,
     done: Vec<Volume>,
     open: Option<OpenVolume>,
+    /// The store was asked for something, and no success was heard of: it may yet do it.
+    unanswered: bool,
 }
 
 struct OpenVolume {
@@ -32,11 +34,18 @@ struct OpenVolume {
 
 impl Upload {
     pub(super) fn new(storage: Storage, cut: Cut, key_of: KeyOf) -> Self {
-        Self { storage, cut, key_of, done: Vec::new(), open: None }
+        Self { storage, cut, key_of, done: Vec::new(), open: None, unanswered: false }
     }
 
     /// Takes the next bytes.
-    pub async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.unanswered = true;
+        self.send(bytes).await?;
+        self.unanswered = false;
+        Ok(())
+    }
+
+    async fn send(&mut self, mut bytes: Bytes) -> Result<()> {
         while !bytes.is_empty() {
             let limit = self.cut.volume_bytes;
             let volume = self.volume().await?;
@@ -58,6 +67,7 @@ impl Upload {
 
     /// Closes the last volume and confirms the length of each; answers them in order.
     pub async fn finish(&mut self) -> Result<Vec<Volume>> {
+        self.unanswered = true;
         if self.done.is_empty() {
             self.volume().await?;
         }
@@ -66,11 +76,15 @@ impl Upload {
             self.storage.confirm(&volume.key, volume.size_bytes).await?;
         }
         self.abort_strays().await?;
+        self.unanswered = false;
         Ok(self.done.clone())
     }
 
-    /// Removes whatever has gone up. The first failure is answered, after everything was tried.
-    pub async fn abort(&mut self) -> Result<()> {
+    /// Removes whatever has gone up. The first failure is answered, after everything was tried. True when
+    /// that was all: false when the store may yet do something that it was asked for, so that somebody has to
+    /// look again later.
+    pub async fn abort(&mut self) -> Result<bool> {
+        let settled = !self.unanswered && !self.has_parts_on_their_way();
         let mut keys: Vec<String> = self.done.drain(..).map(|volume| volume.key).collect();
         let mut outcome = Ok(());
         if let Some(mut open) = self.open.take() {
@@ -86,7 +100,13 @@ impl Upload {
         for key in keys {
             outcome = outcome.and(self.storage.delete(&key).await);
         }
-        outcome
+        outcome.map(|()| settled)
+    }
+
+    /// Parts go up beside each other, so that one which was taken may not have arrived.
+    fn has_parts_on_their_way(&self) -> bool {
+        let part = self.cut.part_bytes as u64;
+        self.storage.local.is_none() && self.open.as_ref().is_some_and(|open| open.written > part)
     }
 
     /// When the answer to the beginning of an upload is lost, it is begun a second time: the first one

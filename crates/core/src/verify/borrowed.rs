@@ -174,11 +174,8 @@ pub(super) async fn borrow(
     for attempt in &job.attempts.litter {
         server.clear(app, (job.id, *attempt), desk).await.map_err(Ending::Trouble)?;
     }
-    let listed = testing.held.change(|now, fence, _| {
-        now.may_leave(fence)?;
-        job.attempts.litter.iter().for_each(|attempt| now.swept(*attempt));
-        Ok(())
-    });
+    // Those before stay listed: what their servers were asked for last may be done only now.
+    let listed = testing.held.change(|now, fence, _| now.may_leave(fence));
     listed.await.map_err(Ending::Trouble)?;
     testing.borrows.store(true, Ordering::Relaxed);
     makers.furnish(bench, &scratch, specimen).await.map_err(|e| verdict::starting(told(server, e)))?;

@@ -103,7 +103,7 @@ impl<'a> Testing<'a> {
             stopped = keeper.keep() => Err(stopped),
         };
         if self.borrows.load(Ordering::Relaxed) {
-            self.give_back(matches!(outcome, Err(Stop::Lost(_)))).await;
+            self.give_back(outcome.is_ok()).await;
         }
         match outcome {
             Ok(verdict) => self.ended(&verdict).await,
@@ -111,8 +111,9 @@ impl<'a> Testing<'a> {
         }
     }
 
-    /// What cannot be dropped now stays on the job's list, and a tick or the next attempt drops it.
-    async fn give_back(&self, lost: bool) {
+    /// What cannot be dropped now stays on the job's list, and a tick or the next attempt drops it. So does what
+    /// was broken off: the server may only be about to do what it was asked for last.
+    async fn give_back(&self, settled: bool) {
         // The lease is not renewed meanwhile.
         let longest = Duration::try_from(self.app().limits.lease).unwrap_or_default() / 2;
         let dropped = tokio::time::timeout(longest, borrowed::give_back(self)).await;
@@ -120,8 +121,7 @@ impl<'a> Testing<'a> {
             Err(Error::new(ErrorKind::Timeout, "drop the scratch database", "the server does not answer"))
         });
         let done = match dropped {
-            Ok(()) if lost => Ok(()),
-            Ok(()) => {
+            Ok(()) if settled => {
                 let attempt = self.job.attempts.current;
                 let swept = self.held.change(|job, fence, _| {
                     job.check_fence(fence)?;
@@ -130,7 +130,7 @@ impl<'a> Testing<'a> {
                 });
                 swept.await.map(drop)
             }
-            failed => failed,
+            dropped => dropped,
         };
         if let Err(e) = done {
             self.log.warn(format!("the scratch database stays until it can be dropped: {e}"));

@@ -8,6 +8,7 @@
 //! assert_eq!(server.open_uploads(), 0);
 //! ```
 
+mod client;
 mod digest;
 mod faults;
 mod record;

@@ -19,7 +19,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{RwLock, oneshot, watch};
 
 use super::faults::Faults;
 use super::uploads::{OpenUploads, decoded};
@@ -29,6 +29,8 @@ use super::{Fault, Operation, S3Server, Seen, digest};
 #[derive(Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
+    /// Parts are taken beside each other; an upload is aborted when none is.
+    taking: RwLock<()>,
     pub(super) healed: watch::Sender<()>,
 }
 
@@ -89,20 +91,46 @@ async fn serve(socket: TcpStream, store: S3Service, shared: Arc<Shared>) {
     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await.ok();
 }
 
-/// Answers one request. An error closes the connection without an answer.
+/// Answers one request. An error closes the connection without an answer. What was begun is done to its end,
+/// though its client may have gone: no store takes half of it back.
 async fn handle(
     request: Request<Incoming>,
     store: S3Service,
     shared: Arc<Shared>,
 ) -> io::Result<Response<Body>> {
-    let mut seen = Seen::of(&request);
+    let seen = Seen::of(&request);
     // Before the decision, so that a healing right after it is not missed.
-    let mut healed = shared.healed.subscribe();
+    let healed = shared.healed.subscribe();
     let fault = shared.state().faults.decide(&seen);
-    let _part = (seen.operation == Operation::UploadPart).then(|| UnderWay::begin(&shared));
+    if matches!(fault, Some(Fault::Hang)) {
+        return hang(seen, &shared, healed).await;
+    }
+    tokio::spawn(answer(request, seen, fault, store, shared)).await.map_err(io::Error::other)?
+}
+
+async fn hang(
+    seen: Seen,
+    shared: &Arc<Shared>,
+    mut healed: watch::Receiver<()>,
+) -> io::Result<Response<Body>> {
+    let _part = UnderWay::of(&seen, shared);
+    let _hanging = Hanging::begin(shared);
+    healed.changed().await.ok();
+    shared.state().seen.push(seen);
+    Err(dropped())
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    mut seen: Seen,
+    fault: Option<Fault>,
+    store: S3Service,
+    shared: Arc<Shared>,
+) -> io::Result<Response<Body>> {
+    let _part = UnderWay::of(&seen, &shared);
     let answer = match fault {
         None => perform(request.map(Body::from), &seen, &store, &shared).await,
-        Some(fault) => fail(fault, request, &seen, &store, &shared, &mut healed).await,
+        Some(fault) => fail(fault, request, &seen, &store, &shared).await,
     };
     seen.status = answer.as_ref().ok().map(|response| response.status().as_u16());
     shared.state().seen.push(seen);
@@ -116,7 +144,6 @@ async fn fail(
     seen: &Seen,
     store: &S3Service,
     shared: &Arc<Shared>,
-    healed: &mut watch::Receiver<()>,
 ) -> io::Result<Response<Body>> {
     match fault {
         Fault::Status(status) => drain(request).await.map(|()| refusal(status)),
@@ -124,15 +151,12 @@ async fn fail(
         Fault::OkWithErrorBody => {
             drain(request).await.map(|()| error_document(StatusCode::OK, "InternalError"))
         }
-        Fault::Drop => Err(dropped()),
+        Fault::Drop | Fault::Hang => Err(dropped()),
         Fault::CutBody => read_half(request, seen.content_length).await.and(Err(dropped())),
-        Fault::Hang => {
-            let _hanging = Hanging::begin(shared);
-            healed.changed().await.ok();
-            Err(dropped())
-        }
         Fault::Slow(wait) => {
+            let hanging = Hanging::begin(shared);
             tokio::time::sleep(wait).await;
+            drop(hanging);
             perform(request.map(Body::from), seen, store, shared).await
         }
         Fault::LoseResponse => {
@@ -170,11 +194,15 @@ impl Drop for Hanging {
 struct UnderWay(Arc<Shared>);
 
 impl UnderWay {
-    fn begin(shared: &Arc<Shared>) -> Self {
+    fn of(seen: &Seen, shared: &Arc<Shared>) -> Option<Self> {
+        if seen.operation != Operation::UploadPart {
+            return None;
+        }
         let mut state = shared.state();
         state.parts_now += 1;
         state.most_parts = state.most_parts.max(state.parts_now);
-        Self(Arc::clone(shared))
+        drop(state);
+        Some(Self(Arc::clone(shared)))
     }
 }
 
@@ -203,6 +231,17 @@ async fn perform(
         return Ok(error_document(StatusCode::BAD_REQUEST, "BadDigest"));
     };
     let query = request.uri().query().unwrap_or_default().to_owned();
+    let (_taking, _aborting);
+    match seen.operation {
+        Operation::UploadPart => {
+            _taking = shared.taking.read().await;
+            if !shared.state().open_uploads.is_open(seen) {
+                return Ok(error_document(StatusCode::NOT_FOUND, "NoSuchUpload"));
+            }
+        }
+        Operation::AbortUpload => _aborting = shared.taking.write().await,
+        _ => {}
+    }
     let mut response = store.call(request).await.map_err(|error| io::Error::other(format!("{error:?}")))?;
     if seen.operation == Operation::GetObject && response.status().is_success() {
         show_as(&query, response.headers_mut());

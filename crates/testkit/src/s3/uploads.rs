@@ -52,6 +52,11 @@ impl OpenUploads {
         }
     }
 
+    /// Whether the upload that a part is sent for is under way: the store beneath would take it all the same.
+    pub(super) fn is_open(&self, seen: &Seen) -> bool {
+        seen.parameter("uploadId").is_some_and(|id| self.keys.contains_key(id))
+    }
+
     /// The page that a request asks for: in the order of key, then upload id, after its markers.
     pub(super) fn page(&self, seen: &Seen) -> Response<Body> {
         let asked = |name: &str| decoded(seen.parameter(name).unwrap_or_default());

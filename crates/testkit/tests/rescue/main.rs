@@ -13,15 +13,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use opendal::{HttpTransporter, Operator, services};
-use opendal_http_transport_reqwest::ReqwestTransport;
 use respaldo_core::backup;
 use respaldo_core::keyring::MasterKey;
 use respaldo_core::keys;
 use respaldo_core::model::{Database, Job, Status};
 use respaldo_core::rescue::list::{Line, Totals};
 use respaldo_core::rescue::{Rescue, Wanted};
-use respaldo_core::storage::Storage;
 use respaldo_testkit::app::TestApp;
 use respaldo_testkit::s3::S3Server;
 use serde_json::{Value, json};
@@ -38,20 +35,8 @@ impl Place {
     }
 
     fn on_s3() -> Self {
-        rustls::crypto::ring::default_provider().install_default().ok();
-        HttpTransporter::install_default(ReqwestTransport::default());
         let server = S3Server::start();
-        let builder = services::S3::default()
-            .endpoint(&server.endpoint())
-            .bucket(S3Server::BUCKET)
-            .region(S3Server::REGION)
-            .access_key_id(S3Server::ACCESS_KEY)
-            .secret_access_key(S3Server::SECRET_KEY)
-            .checksum_algorithm("crc32c")
-            .disable_config_load()
-            .disable_ec2_metadata();
-        let storage = Storage::new(Operator::new(builder).unwrap(), "s3://backups");
-        Self { test: TestApp::on(storage, |_| {}), server: Some(server) }
+        Self { test: TestApp::on(server.storage(), |_| {}), server: Some(server) }
     }
 
     fn both() -> [Self; 2] {
