@@ -96,7 +96,7 @@ fn refused(call: &Call, error: &impl ProvideErrorMetadata, status: u16) -> Error
     if says(&["AccessDenied", "NotAuthorized", "Unauthorized"]) {
         let Call { action, on_key, .. } = call;
         return Error::new(ErrorKind::Denied, operation, message).with_mend(if of_key {
-            format!("allow {on_key} on the key, in its policy and in that of this host's role")
+            format!("allow {on_key} on the key, in its policy or in that of this host's role")
         } else {
             format!("allow {action} in the policy of this host's role")
         });
