@@ -14,11 +14,16 @@ use respaldo_core::model::JobId;
 use respaldo_core::ports::{Catalog, Clock};
 use respaldo_core::{Error, ErrorKind, Result};
 
-use crate::answer::failed;
+use crate::answer::{Call, failed};
 
 /// For so long no second task is asked for one job: a task takes a minute or two until it has the lease.
 const ASK_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 const START: &str = "start a task";
+const RUN: Call = Call {
+    operation: START,
+    action: "ecs:RunTask on the task definition, and iam:PassRole on its roles,",
+    on_key: "kms:Decrypt",
+};
 /// The container of the task definition that the command is for.
 const CONTAINER: &str = "worker";
 
@@ -150,7 +155,7 @@ impl FargateRunner {
             .client_token(token)
             .send()
             .await
-            .map_err(|e| failed(START, &e))?;
+            .map_err(|e| failed(&RUN, &e))?;
         match answer.failures().first() {
             Some(failure) => Err(unplaced(failure)),
             None if answer.tasks().is_empty() => {

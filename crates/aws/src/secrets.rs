@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::answer::failed;
+use crate::answer::{Call, failed};
 use crate::sdk;
 
 /// How long a secret that was read is used again.
@@ -31,8 +31,16 @@ const MOST_TRIES: u32 = 3;
 const TRY_WITHIN: Duration = Duration::from_secs(5);
 /// How long all tries of a request may take.
 const ALL_TRIES_WITHIN: Duration = Duration::from_secs(15);
-const READ_SECRET: &str = "read a secret of Secrets Manager";
-const READ_PARAMETER: &str = "read a parameter of Systems Manager";
+const READ_SECRET: Call = Call {
+    operation: "read a secret of Secrets Manager",
+    action: "secretsmanager:GetSecretValue",
+    on_key: "kms:Decrypt",
+};
+const READ_PARAMETER: Call = Call {
+    operation: "read a parameter of Systems Manager",
+    action: "ssm:GetParameter",
+    on_key: "kms:Decrypt",
+};
 
 /// Resolves `secretsmanager:ID#FIELD` and `ssm:NAME`. Nothing is sent, and no credentials are looked for, before
 /// the first of them is asked for. It must be used within a Tokio runtime.
@@ -110,11 +118,12 @@ impl AwsSecrets {
             {
                 return Ok(None);
             }
-            answer => answer.map_err(|error| named(failed(READ_SECRET, &error), id))?,
+            answer => answer.map_err(|error| named(failed(&READ_SECRET, &error), id))?,
         };
         let why = format!("{id} holds bytes and no text");
         let text = answer.secret_string.ok_or_else(|| {
-            Error::new(ErrorKind::Config, READ_SECRET, why).with_mend("store it as text, or as JSON")
+            Error::new(ErrorKind::Config, READ_SECRET.operation, why)
+                .with_mend("store it as text, or as JSON")
         })?;
         Ok(Some(SecretString::from(text)))
     }
@@ -125,7 +134,7 @@ impl AwsSecrets {
             Err(error) if error.as_service_error().is_some_and(GetParameterError::is_parameter_not_found) => {
                 return Ok(None);
             }
-            answer => answer.map_err(|error| named(failed(READ_PARAMETER, &error), name))?,
+            answer => answer.map_err(|error| named(failed(&READ_PARAMETER, &error), name))?,
         };
         Ok(answer.parameter.and_then(|parameter| parameter.value).map(SecretString::from))
     }
@@ -175,7 +184,18 @@ fn pick(called: &str, text: SecretString, field: Option<&str>) -> Result<SecretS
 
 /// The same, told of which secret. No value is ever in what the services answer with a refusal.
 fn named(error: Error, id: &str) -> Error {
-    error.within(id)
+    let mend = match (error.kind(), error.is_retryable(), error.mend()) {
+        // Rights are looked at first: what is not there is refused like that, too, where they are for some names only.
+        (ErrorKind::Denied, false, Some(mend)) => {
+            Some(format!("{mend}, for {id}; and look whether it is there"))
+        }
+        _ => None,
+    };
+    let error = error.within(id);
+    match mend {
+        Some(mend) => error.with_mend(mend),
+        None => error,
+    }
 }
 
 #[cfg(test)]

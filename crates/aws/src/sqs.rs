@@ -7,12 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::Config;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use respaldo_core::model::{Job, JobId, WorkKind};
 use respaldo_core::ports::Doorbell;
 use respaldo_core::{Error, ErrorKind, Result};
 use serde_json::{Map, Value, json};
 
-use crate::answer::failed;
+use crate::answer::{Call, failed};
 use crate::ecs::FargateRunner;
 
 /// The version of messages that are sent.
@@ -22,6 +24,15 @@ const MOST_AT_ONCE: usize = 10;
 /// SQS waits no longer.
 const LONGEST_POLL: Duration = Duration::from_secs(20);
 const READ: &str = "read a message";
+const SEND: Call = Call {
+    operation: "ring a queue",
+    action: "sqs:SendMessage",
+    on_key: "kms:GenerateDataKey and kms:Decrypt",
+};
+const RECEIVE: Call =
+    Call { operation: "receive messages", action: "sqs:ReceiveMessage", on_key: "kms:Decrypt" };
+const DELETE: Call =
+    Call { operation: "delete a message", action: "sqs:DeleteMessage", on_key: "kms:Decrypt" };
 
 /// What a message asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +145,7 @@ impl SqsDoorbell {
 
     async fn send(&self, url: &str, job: JobId) -> Result<()> {
         let sent = self.client.send_message().queue_url(url).message_body(Message::ring(job)).send().await;
-        sent.map(drop).map_err(|e| failed("ring a queue", &e))
+        sent.map(drop).map_err(|e| failed(&SEND, &e))
     }
 
     /// Both ways are tried, whatever becomes of the first.
@@ -211,16 +222,29 @@ impl Queue {
     /// What the service answers, after the SDK's tries.
     pub async fn receive(&self, most: usize, wait: Duration) -> Result<Vec<Received>> {
         let most = i32::try_from(most.clamp(1, MOST_AT_ONCE)).unwrap_or(1);
-        let wait = i32::try_from(wait.min(LONGEST_POLL).as_secs()).unwrap_or(0);
-        let receive = self.client.receive_message().queue_url(&self.url);
-        let received = receive.max_number_of_messages(most).wait_time_seconds(wait).send().await;
-        let received = received.map_err(|e| failed("receive messages", &e))?;
+        let wait = wait.min(LONGEST_POLL);
+        let patient = Config::builder().timeout_config(self.patience(wait));
+        let receive = self.client.receive_message().queue_url(&self.url).max_number_of_messages(most);
+        let receive = receive.wait_time_seconds(i32::try_from(wait.as_secs()).unwrap_or(0));
+        let received = receive.customize().config_override(patient).send().await;
+        let received = received.map_err(|e| failed(&RECEIVE, &e))?;
         let messages = received.messages.unwrap_or_default().into_iter();
         Ok(messages
             .filter_map(|message| {
                 Some(Received { body: message.body.unwrap_or_default(), receipt: message.receipt_handle? })
             })
             .collect())
+    }
+
+    /// How long an answer may take that the service itself holds back for so long.
+    fn patience(&self, wait: Duration) -> TimeoutConfig {
+        let mut patience = TimeoutConfig::builder();
+        if let Some(usual) = self.client.config().timeout_config() {
+            patience.set_connect_timeout(usual.connect_timeout());
+            patience.set_operation_attempt_timeout(usual.operation_attempt_timeout().map(|it| it + wait));
+            patience.set_operation_timeout(usual.operation_timeout().map(|it| it + wait));
+        }
+        patience.build()
     }
 
     /// Takes a message off the queue.
@@ -237,7 +261,7 @@ impl Queue {
     /// As there.
     pub async fn delete_by(&self, receipt: &str) -> Result<()> {
         let delete = self.client.delete_message().queue_url(&self.url).receipt_handle(receipt);
-        delete.send().await.map(drop).map_err(|e| failed("delete a message", &e))
+        delete.send().await.map(drop).map_err(|e| failed(&DELETE, &e))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each rule is a function that answers what is wrong, so that its test can also show it a template that is.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod deeds;
 mod environment;
 mod events;
 mod images;

@@ -75,3 +75,29 @@ fn logs_go_to_groups_of_the_stack_and_are_not_kept_for_ever() {
         assert_eq!(shown(&logging["LogGroup"]), format!("{name}Log"));
     }
 }
+
+/// Functions whose errors in the log reach no alarm.
+fn untold(template: &Template) -> Vec<&'static str> {
+    let named = |of: &Value| (shown(&of["MetricNamespace"]), shown(&of["MetricName"]));
+    let alarms = template.of("CloudWatch::Alarm");
+    let watched: BTreeSet<_> =
+        alarms.iter().map(|(_, alarm)| (shown(&alarm["Namespace"]), shown(&alarm["MetricName"]))).collect();
+    let filters = template.of("Logs::MetricFilter");
+    let told = |name: &&str| {
+        filters.iter().any(|(_, filter)| {
+            let to = list(&filter["MetricTransformations"]);
+            shown(&filter["LogGroupName"]) == format!("{name}Log")
+                && filter["FilterPattern"] == "{ $.level = \"ERROR\" }"
+                && to.into_iter().any(|to| to["MetricValue"] == "1" && watched.contains(&named(to)))
+        })
+    };
+    FUNCTIONS.into_iter().filter(|name| !told(name)).collect()
+}
+
+#[test]
+fn what_functions_tell_as_an_error_and_go_on_raises_an_alarm() {
+    let ours = Template::ours();
+    assert_eq!(untold(&ours), [""; 0]);
+    assert_eq!(untold(&ours.clone().without("/Resources", "VerifyTold")), ["Verify"]);
+    assert_eq!(untold(&ours.without("/Resources", "ErrorsToldAlarm")), FUNCTIONS);
+}

@@ -26,6 +26,8 @@ const BETWEEN: SignedDuration = SignedDuration::from_secs(50);
 const PER_INTERVAL: usize = 1_000;
 /// How long reading the metrics may take before the push is given up.
 const READING: Duration = Duration::from_secs(30);
+/// How long sending them may take, and a little more: so long nobody else begins.
+const SENDING: SignedDuration = SignedDuration::from_secs(10);
 const OPERATION: &str = "push the metrics";
 
 /// What became of a push.
@@ -70,7 +72,8 @@ async fn attempt(app: &App, gateway: &Gateway) -> Result<Outcome> {
     let families = timeout(READING, metrics::gather(app)).await.map_err(|_| too_slow())??;
     let databases = metrics::databases(&families);
     // Whoever was so slow that another host has pushed meanwhile would replace new numbers with old ones.
-    if !app.catalog.renew_lease(LEASE, fence, begun + interval(databases)).await? {
+    let until = (begun + interval(databases)).max(app.now() + SENDING);
+    if !app.catalog.renew_lease(LEASE, fence, until).await? {
         return Ok(Outcome::NotDue);
     }
     let text = metrics::text(&families)?;
