@@ -8,8 +8,10 @@
 mod contract;
 mod crowd;
 mod faults;
+mod lag;
 mod large;
 mod proxy;
 mod requests;
+mod stand_in;
 mod support;
 mod table;
