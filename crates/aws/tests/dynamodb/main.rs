@@ -11,6 +11,7 @@ mod faults;
 mod lag;
 mod large;
 mod proxy;
+mod quirks;
 mod requests;
 mod stand_in;
 mod support;
