@@ -27,14 +27,12 @@ impl Dynamo {
     {
         let SdkError::ServiceError(service) = error else { return unsent(operation, error) };
         let (meta, status) = (service.err(), service.raw().status().as_u16());
-        match meta.code() {
-            Some(code) => self.refused(operation, call, code, meta.message().unwrap_or("it gives no reason")),
-            // Not the service's own words: a gateway's, or half of an answer.
-            None => {
-                let why = format!("the answer to {call} cannot be read (HTTP status {status})");
-                Error::new(ErrorKind::Unavailable, operation, why)
-            }
+        if let Some(code) = meta.code() {
+            return self.refused(operation, call, code, meta.message().unwrap_or("it gives no reason"));
         }
+        // Not the service's own words: a gateway's, or half of an answer.
+        let why = format!("the answer to {call} cannot be read (HTTP status {status})");
+        Error::new(ErrorKind::Unavailable, operation, why)
     }
 
     fn refused(&self, operation: &str, call: &str, code: &str, message: &str) -> Error {
