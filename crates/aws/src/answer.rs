@@ -61,7 +61,7 @@ fn unreachable(operation: &str, why: impl Into<String>) -> Error {
 }
 
 /// An error with its causes: the outermost alone says nothing.
-fn whole(error: &(impl std::error::Error + ?Sized)) -> String {
+pub(crate) fn whole(error: &(impl std::error::Error + ?Sized)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

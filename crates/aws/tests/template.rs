@@ -9,14 +9,14 @@ use respaldo_testkit::aws::{ACCESS_KEY, Moto, REGION, SECRET_KEY};
 use respaldo_testkit::host;
 use serde_json::{Value, json};
 
-/// What the template says of the table.
-fn of_the_template() -> Value {
+/// What the template says of one of its resources.
+fn of_the_template(resource: &str) -> Value {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut command = host::command(host::installed_tool("checks", "python"));
     command.arg(root.join("scripts/transform-template")).arg(root.join("infra/template.yaml"));
     let printed = host::run(command, &b""[..]).stdout;
     let template: Value = serde_json::from_slice(&printed).unwrap();
-    template["Resources"]["Catalog"]["Properties"].clone()
+    template["Resources"][resource]["Properties"].clone()
 }
 
 /// What there is after `create_table`, by what the server tells of it.
@@ -79,7 +79,31 @@ fn essence(table: &Value) -> Value {
 
 #[tokio::test]
 async fn the_template_s_table_is_the_one_that_catalog_init_makes() {
-    let (written, made) = (essence(&of_the_template()), essence(&of_the_code().await));
+    let (written, made) = (essence(&of_the_template("Catalog")), essence(&of_the_code().await));
     assert_eq!(written["indexes"].as_array().unwrap().len(), 4, "the indexes are not found");
     assert_eq!(written, made);
+}
+
+#[test]
+fn the_alarm_for_throttling_looks_at_the_table_and_at_each_of_its_indexes() {
+    let watched: Vec<(String, Option<String>)> = of_the_template("CatalogAlarm")["Metrics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|metric| {
+            let metric = &metric.get("MetricStat")?["Metric"];
+            let index =
+                metric["Dimensions"].as_array()?.iter().find(|one| one["Name"] == "GlobalSecondaryIndexName");
+            let index = index.and_then(|index| index["Value"].as_str()).map(str::to_owned);
+            Some((metric["MetricName"].as_str()?.to_owned(), index))
+        })
+        .collect();
+    for name in ["ReadThrottleEvents", "WriteThrottleEvents"] {
+        assert!(watched.contains(&(name.to_owned(), None)), "the table's {name}: {watched:?}");
+        for index in of_the_template("Catalog")["GlobalSecondaryIndexes"].as_array().unwrap() {
+            let index = index["IndexName"].as_str().map(str::to_owned);
+            assert!(watched.contains(&(name.to_owned(), index.clone())), "{name} of {index:?}: {watched:?}");
+        }
+    }
+    assert_eq!(watched.len(), 10, "an alarm takes no more");
 }

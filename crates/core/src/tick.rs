@@ -203,7 +203,7 @@ async fn create(app: &App, job: &Job) -> Result<bool> {
 /// A backup of this database, or a restore into it, that waits or runs.
 async fn active_job(app: &App, database: &Database, slot: Timestamp) -> Result<Option<String>> {
     let own = JobId::for_slot(database.uid, slot);
-    for job in jobs::unended(app, Some(database.id)).await? {
+    for job in app.catalog.unended(Some(database.id)).await? {
         match job.work.kind() {
             // An upload does not read the database, and may take hours.
             WorkKind::Dump if is_uploaded(&job) => {}

@@ -89,6 +89,7 @@ macro_rules! catalog_contract {
             jobs_are_listed_newest_first_also_those_of_one_millisecond
             pages_stay_complete_while_jobs_arrive
             filters_combine_with_each_other_and_with_pages
+            what_waits_or_runs_is_told_of_one_database_and_of_all
             outlines_tell_what_the_jobs_themselves_tell
             a_log_keeps_its_order_and_is_read_in_pages
             lines_appended_at_once_each_have_a_place

@@ -60,6 +60,10 @@ impl Catalog for Dynamo {
         self.list_jobs(filter, after, limit).await
     }
 
+    async fn unended(&self, database: Option<DatabaseId>) -> Result<Vec<Job>> {
+        self.list_unended(database).await
+    }
+
     async fn outlines(
         &self,
         database: DatabaseId,

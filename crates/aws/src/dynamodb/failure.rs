@@ -1,10 +1,11 @@
 //! What DynamoDB and its SDK say, in the product's words.
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::RequestId;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use respaldo_core::{Error, ErrorKind};
 
 use super::Dynamo;
+use crate::answer::whole;
 
 /// Whether a write was refused because its condition did not hold.
 pub(super) fn is_refusal<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
@@ -20,20 +21,18 @@ pub(super) fn code_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Opt
 
 impl Dynamo {
     /// The error that the caller of `operation` gets when the SDK's `call` failed.
-    pub(super) fn failure<E, R>(&self, operation: &str, call: &str, error: &SdkError<E, R>) -> Error
+    pub(super) fn failure<E>(&self, operation: &str, call: &str, error: &SdkError<E, HttpResponse>) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug,
-        SdkError<E, R>: RequestId,
     {
-        match error {
-            SdkError::ServiceError(service) => {
-                let meta = service.err();
-                let message = meta.message().unwrap_or("it gives no reason");
-                self.refused(operation, call, meta.code().unwrap_or("an unnamed error"), message)
-            }
-            other => unsent(operation, &DisplayErrorContext(other).to_string()),
+        let SdkError::ServiceError(service) = error else { return unsent(operation, error) };
+        let (meta, status) = (service.err(), service.raw().status().as_u16());
+        if let Some(code) = meta.code() {
+            return self.refused(operation, call, code, meta.message().unwrap_or("it gives no reason"));
         }
+        // Not the service's own words: a gateway's, or half of an answer.
+        let why = format!("the answer to {call} cannot be read (HTTP status {status})");
+        Error::new(ErrorKind::Unavailable, operation, why)
     }
 
     fn refused(&self, operation: &str, call: &str, code: &str, message: &str) -> Error {
@@ -52,7 +51,9 @@ impl Dynamo {
             | "RequestLimitExceeded"
             | "LimitExceededException"
             | "ResourceInUseException"
-            | "TransactionInProgressException" => {
+            | "TransactionInProgressException"
+            | "TransactionConflictException"
+            | "ReplicatedWriteConflictException" => {
                 new(ErrorKind::Unavailable, &format!("the table {table} takes no more requests now"))
             }
             "ExpiredTokenException" | "ExpiredToken" => {
@@ -91,10 +92,17 @@ impl Dynamo {
     }
 }
 
-/// A request that got no answer of the service's.
-fn unsent(operation: &str, context: &str) -> Error {
+/// A request that got no answer of the service's. Of an answer that broke off nothing is told: it holds records.
+fn unsent<E: std::error::Error + 'static>(operation: &str, error: &SdkError<E, HttpResponse>) -> Error {
+    let context = whole(error);
+    let ours = match error {
+        SdkError::ConstructionFailure(_) => true,
+        // The network's failures are not: their words may be anything.
+        SdkError::DispatchFailure(failure) => !failure.is_io() && !failure.is_timeout(),
+        _ => false,
+    };
     let lower = context.to_lowercase();
-    if lower.contains("credential") || lower.contains("identity") {
+    if ours && (lower.contains("credential") || lower.contains("identity")) {
         return Error::new(
             ErrorKind::Denied,
             operation,
@@ -102,7 +110,7 @@ fn unsent(operation: &str, context: &str) -> Error {
         )
         .with_mend("give the function or task a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
     }
-    if lower.contains("region") && !lower.contains("dispatch") {
+    if ours && lower.contains("region") {
         return Error::new(ErrorKind::Config, operation, format!("no region is known: {context}"))
             .with_mend("add ?region=… to the catalog's URL, or set AWS_REGION");
     }

@@ -1,6 +1,6 @@
 //! Lists of jobs, outlines and sums: walks along an index, and then what the records themselves say.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use respaldo_core::Result;
 use respaldo_core::model::{DatabaseId, Job, Outline, Status};
@@ -42,9 +42,9 @@ fn walk(filter: &JobFilter, after: Option<Cursor>, limit: usize) -> Option<Walk>
         return None;
     }
     let mut with = Vec::new();
-    with.extend(filter.status.filter(|_| index != BY_STATUS).map(|one| (STATUS, Some(text(one.as_str())))));
-    with.extend(filter.kind.map(|kind| (BACKUP_KIND, Some(text(kind.as_str())))));
-    with.extend((filter.backups_only && filter.kind.is_none()).then_some((BACKUP_KIND, None)));
+    with.extend(filter.status.filter(|_| index != BY_STATUS).map(|one| (STATUS, vec![text(one.as_str())])));
+    with.extend(filter.kind.map(|kind| (BACKUP_KIND, vec![text(kind.as_str())])));
+    with.extend((filter.backups_only && filter.kind.is_none()).then(|| (BACKUP_KIND, Vec::new())));
     // One more than asked for: the cursor's own entry is the upper end.
     let page = if with.is_empty() { limit.saturating_add(1).min(MOST_OF_A_PAGE) } else { MOST_FILTERED };
     Some(Walk {
@@ -57,6 +57,24 @@ fn walk(filter: &JobFilter, after: Option<Cursor>, limit: usize) -> Option<Walk>
         with,
         ..Walk::table(String::new(), Range::Between(low, high))
     })
+}
+
+/// The walks along which every job that has not ended is met, also one whose entry still tells of another status
+/// than its record.
+fn unended_walks(database: Option<DatabaseId>) -> Vec<Walk> {
+    const WAITS_OR_RUNS: [Status; 2] = [Status::Queued, Status::Running];
+    let of_all = |status| JobFilter { status: Some(status), ..JobFilter::default() };
+    let (filters, with) = match database {
+        // A database's entry stays in its place when the status changes.
+        Some(id) => {
+            let statuses = WAITS_OR_RUNS.iter().map(|status| text(status.as_str())).collect();
+            (vec![JobFilter { database_id: Some(id), ..JobFilter::default() }], vec![(STATUS, statuses)])
+        }
+        // Here it may move back while the running ones are read: the queue is read again.
+        None => ([Status::Queued, Status::Running, Status::Queued].map(of_all).to_vec(), Vec::new()),
+    };
+    let walks = filters.iter().filter_map(|filter| walk(filter, None, 0));
+    walks.map(|walk| Walk { page: None, with: with.clone(), ..walk }).collect()
 }
 
 /// Whether a job is one to list: the same as the walk asks for, of the record itself.
@@ -91,6 +109,25 @@ impl Dynamo {
         }
         found.truncate(limit);
         Ok(found)
+    }
+
+    /// What an index tells of a status may be old, so each record that it names is asked whether it has ended, and not
+    /// whether it is still what the index says: else one that has just begun would be in neither list.
+    pub(super) async fn list_unended(&self, database: Option<DatabaseId>) -> Result<Vec<Job>> {
+        const OPERATION: &str = "list jobs that have not ended";
+        let mut found = BTreeMap::new();
+        for walk in unended_walks(database) {
+            let mut entries = Entries::of(Some(walk));
+            while let Some(keys) = entries.next(self, OPERATION).await? {
+                for item in self.get_many(OPERATION, &keys, &[]).await?.values() {
+                    found.extend(self.job_of(OPERATION, item).await?.map(|job| (job.id, job)));
+                }
+            }
+        }
+        let mut jobs: Vec<Job> = found.into_values().collect();
+        jobs.retain(|job| matches!(job.status, Status::Queued | Status::Running));
+        jobs.retain(|job| database.is_none() || job.database_id() == database);
+        Ok(jobs)
     }
 
     pub(super) async fn list_outlines(

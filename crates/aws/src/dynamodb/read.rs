@@ -16,9 +16,9 @@ const MOST_KEYS: usize = 100;
 const MOST_WRITES: usize = 25;
 /// So many batches are under way at once.
 const AT_ONCE: usize = 4;
-/// What is left over of a batch is asked for again so often.
-const MOST_ROUNDS: u32 = 8;
-/// The first wait for what is left over; each further one is twice as long.
+/// What is left over of a batch is asked for again so often while nothing of it is taken.
+const MOST_IDLE_ROUNDS: u32 = 8;
+/// The first wait for what is left over; each further one is twice as long, until something of it is taken.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
 
 /// Which sort keys are walked.
@@ -49,8 +49,8 @@ pub(super) struct Walk {
     pub(super) page: Option<usize>,
     /// The attributes to answer; all where there are none.
     pub(super) only: &'static [&'static str],
-    /// Attributes that an item must have, with this value where there is one.
-    pub(super) with: Vec<(&'static str, Option<AttributeValue>)>,
+    /// Attributes that an item must have, each with one of these values; with any where there are none.
+    pub(super) with: Vec<(&'static str, Vec<AttributeValue>)>,
 }
 
 impl Walk {
@@ -118,18 +118,15 @@ impl Dynamo {
         }
         let keys = keys.into_iter().map(Key::into_item).collect();
         let wanted = wanted.set_keys(Some(keys)).build().map_err(|e| Error::internal(operation, e))?;
-        let mut left = Some(wanted);
-        let mut found = Vec::new();
-        for round in 0..MOST_ROUNDS {
-            let Some(wanted) = left.take() else { return Ok(found) };
-            wait(round).await;
+        let (mut left, mut found, mut idle) = (Some(wanted), Vec::new(), 0);
+        while let Some(wanted) = left.take() {
+            self.wait(operation, idle).await?;
             let get = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
             let answer = get.map_err(|error| self.failure(operation, "BatchGetItem", &error))?;
+            let before = found.len();
             found.extend(answer.responses.into_iter().flatten().flat_map(|(_table, items)| items));
+            idle = if found.len() > before { 1 } else { idle + 1 };
             left = answer.unprocessed_keys.into_iter().flatten().map(|(_table, keys)| keys).next();
-        }
-        if left.is_some() {
-            return Err(self.overloaded(operation));
         }
         Ok(found)
     }
@@ -222,28 +219,30 @@ impl Dynamo {
 
     async fn write_many(&self, operation: &str, requests: Vec<WriteRequest>) -> Result<()> {
         for batch in requests.chunks(MOST_WRITES) {
-            let mut left = batch.to_vec();
-            for round in 0..MOST_ROUNDS {
-                if left.is_empty() {
-                    break;
-                }
-                wait(round).await;
+            let (mut left, mut idle) = (batch.to_vec(), 0);
+            while !left.is_empty() {
+                self.wait(operation, idle).await?;
+                let asked = left.len();
                 let write = self.client.batch_write_item().request_items(&self.table, left).send().await;
                 let answer = write.map_err(|error| self.failure(operation, "BatchWriteItem", &error))?;
                 left =
                     answer.unprocessed_items.into_iter().flatten().flat_map(|(_table, left)| left).collect();
-            }
-            if !left.is_empty() {
-                return Err(self.overloaded(operation));
+                idle = if left.len() < asked { 1 } else { idle + 1 };
             }
         }
         Ok(())
     }
-}
 
-async fn wait(round: u32) {
-    if round > 0 {
-        tokio::time::sleep(FIRST_WAIT * 2_u32.pow(round - 1)).await;
+    /// Waits before what was left over of a batch is asked for again, after so many rounds since anything of it was
+    /// taken: one partition takes a megabyte a second, and a large record has more.
+    async fn wait(&self, operation: &str, idle: u32) -> Result<()> {
+        if idle >= MOST_IDLE_ROUNDS {
+            return Err(self.overloaded(operation));
+        }
+        if idle > 0 {
+            tokio::time::sleep(FIRST_WAIT * 2_u32.pow(idle - 1)).await;
+        }
+        Ok(())
     }
 }
 
@@ -256,19 +255,21 @@ fn projection(only: &[&str]) -> (String, HashMap<String, String>) {
 }
 
 fn filter(
-    with: &[(&'static str, Option<AttributeValue>)],
+    with: &[(&'static str, Vec<AttributeValue>)],
     names: &mut HashMap<String, String>,
     values: &mut HashMap<String, AttributeValue>,
 ) -> String {
-    let conditions = with.iter().map(|(name, value)| {
+    let conditions = with.iter().map(|(name, allowed)| {
         names.insert(format!("#{name}"), (*name).to_owned());
-        match value {
-            Some(value) => {
-                values.insert(format!(":{name}"), value.clone());
-                format!("#{name} = :{name}")
-            }
-            None => format!("attribute_exists(#{name})"),
+        if allowed.is_empty() {
+            return format!("attribute_exists(#{name})");
         }
+        let placeholders = allowed.iter().enumerate().map(|(nth, value)| {
+            let placeholder = format!(":{name}{nth}");
+            values.insert(placeholder.clone(), value.clone());
+            placeholder
+        });
+        format!("#{name} IN ({})", placeholders.collect::<Vec<_>>().join(", "))
     });
     conditions.collect::<Vec<_>>().join(" AND ")
 }

@@ -122,7 +122,7 @@ impl Dynamo {
             Err(error) if code_of(&error) == Some("ResourceInUseException") => {}
             Err(error) => return Err(self.failure(OPERATION, "CreateTable", &error)),
         }
-        self.until_ready().await
+        self.until_ready(&INDEXES).await
     }
 
     async fn add_index(&self, index: Index) -> Result<()> {
@@ -141,15 +141,18 @@ impl Dynamo {
             .attribute_definitions(text_attribute(sort)?)
             .global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(action).build());
         update.send().await.map_err(|error| self.failure(OPERATION, "UpdateTable", &error))?;
-        self.until_ready().await
+        self.until_ready(&[index]).await
     }
 
-    async fn until_ready(&self) -> Result<()> {
+    /// Waits until the table is ready, and has these indexes: its description may be older than what was asked for.
+    async fn until_ready(&self, wanted: &[Index]) -> Result<()> {
         let begun = tokio::time::Instant::now();
         while begun.elapsed() < PATIENCE {
             let table = self.describe(OPERATION).await?;
             if table.is_some_and(|table| {
-                is_active(&table) && table.global_secondary_indexes().iter().all(index_is_active)
+                is_active(&table)
+                    && table.global_secondary_indexes().iter().all(index_is_active)
+                    && wanted.iter().all(|index| index_of(&table, *index).is_some())
             }) {
                 return Ok(());
             }
@@ -162,8 +165,15 @@ impl Dynamo {
     async fn expires(&self) -> Result<bool> {
         match self.client.describe_time_to_live().table_name(&self.table).send().await {
             Ok(answer) => {
-                let status = answer.time_to_live_description.and_then(|ttl| ttl.time_to_live_status);
-                Ok(matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)))
+                let expiry = answer.time_to_live_description;
+                let status = expiry.as_ref().and_then(|expiry| expiry.time_to_live_status.clone());
+                if !matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+                    return Ok(false);
+                }
+                match expiry.and_then(|expiry| expiry.attribute_name) {
+                    Some(other) if other != EXPIRES => Err(self.expires_otherwise(&other)),
+                    _ => Ok(true),
+                }
             }
             Err(error) if is_unknown(code_of(&error)) => Ok(false),
             Err(error) => Err(self.failure(OPERATION, "DescribeTimeToLive", &error)),
@@ -195,13 +205,30 @@ impl Dynamo {
         }
     }
 
+    fn expires_otherwise(&self, attribute: &str) -> Error {
+        let why = format!(
+            "the items of the table {} expire by their attribute {attribute}, not {EXPIRES}",
+            self.table
+        );
+        Error::new(ErrorKind::Config, OPERATION, why)
+            .with_mend("turn that time to live off, wait until it is, and run this again")
+    }
+
     async fn turn_recovery_on(&self) -> Result<bool> {
         let on = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
-        let update = self.client.update_continuous_backups().table_name(&self.table);
-        match update.point_in_time_recovery_specification(on.map_err(unbuilt)?).send().await {
-            Ok(_on) => Ok(true),
-            Err(error) if is_unknown(code_of(&error)) => Ok(false),
-            Err(error) => Err(self.failure(OPERATION, "UpdateContinuousBackups", &error)),
+        let on = on.map_err(unbuilt)?;
+        let begun = tokio::time::Instant::now();
+        loop {
+            let update = self.client.update_continuous_backups().table_name(&self.table);
+            match update.point_in_time_recovery_specification(on.clone()).send().await {
+                Ok(_on) => return Ok(true),
+                Err(error) if is_unknown(code_of(&error)) => return Ok(false),
+                // A new table is ready before its backups are.
+                Err(error) if are_backups_on_their_way(code_of(&error)) && begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+                }
+                Err(error) => return Err(self.failure(OPERATION, "UpdateContinuousBackups", &error)),
+            }
         }
     }
 
@@ -270,6 +297,10 @@ fn index_is_active(index: &Found) -> bool {
 /// What a server that emulates DynamoDB says to a call that it does not know.
 fn is_unknown(code: Option<&str>) -> bool {
     matches!(code, Some("UnknownOperationException" | "UnknownOperation"))
+}
+
+fn are_backups_on_their_way(code: Option<&str>) -> bool {
+    code == Some("ContinuousBackupsUnavailableException")
 }
 
 fn key_schema(hash: &str, sort: &str) -> Result<Vec<KeySchemaElement>> {

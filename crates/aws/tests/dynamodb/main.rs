@@ -8,8 +8,11 @@
 mod contract;
 mod crowd;
 mod faults;
+mod lag;
 mod large;
 mod proxy;
+mod quirks;
 mod requests;
+mod stand_in;
 mod support;
 mod table;

@@ -12,7 +12,7 @@ use respaldo_testkit::host;
 
 use crate::support::{config, on_dynalite, on_moto};
 
-async fn bare_table(name: &str, hash: &str, sort: &str) -> Dynamo {
+pub(crate) async fn bare_table(name: &str, hash: &str, sort: &str) -> Dynamo {
     let config = config(&Moto::shared().endpoint()).await;
     let mut create =
         Client::new(&config).create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);

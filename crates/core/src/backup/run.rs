@@ -33,10 +33,19 @@ pub async fn run(app: &App, id: JobId, worker: &Worker) -> Result<Ran> {
     let Some(job) = app.catalog.job(id).await?.filter(|job| job.may_be_leased(app.now())) else {
         return Ok(Ran::NotOurs);
     };
-    if tombstone::lay_to_rest(app, &job).await? {
+    if tombstone::lay_to_rest(app, &job).await? || waits_for_a_restore(app, &job).await? {
         return Ok(Ran::NotOurs);
     }
     jobs::take(app, id, WorkKind::Dump, worker, |held, job| Box::pin(work(held, job))).await
+}
+
+/// Whether it has to stay in the queue because its database is being restored: a restore in place leaves half of a
+/// database to be dumped meanwhile. It may have been asked for after the backup. Ticks ring again.
+async fn waits_for_a_restore(app: &App, job: &Job) -> Result<bool> {
+    if !matches!(job.backup()?.kind, BackupKind::Scheduled | BackupKind::Manual) {
+        return Ok(false);
+    }
+    Ok(jobs::active_restore(app, job.owner()?.id).await?.is_some())
 }
 
 /// The same in a place that is held already: a safety backup uses its restore's.

@@ -10,12 +10,17 @@
 //!
 //! [`ErrorKind::Conflict`]: crate::ErrorKind::Conflict
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::model::{BackupKind, Database, DatabaseId, Job, JobId, Outline, Status};
+
+/// How many jobs that have not ended are read at once.
+const UNENDED_AT_ONCE: usize = 1_000;
 
 /// A database before it has its number: the record's `id` and `revision` are ignored.
 #[derive(Debug, Clone)]
@@ -114,7 +119,7 @@ pub struct Document {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// How many backups are in each status, by the status's name.
-    pub by_status: std::collections::BTreeMap<String, u64>,
+    pub by_status: BTreeMap<String, u64>,
     /// Stored bytes of all succeeded backups.
     pub size_bytes: u64,
     /// `created_at` of the newest succeeded backup.
@@ -162,6 +167,27 @@ pub trait Catalog: Send + Sync {
     async fn job(&self, id: JobId) -> Result<Option<Job>>;
     /// Jobs newest first by (`created_at`, `id`), after the cursor.
     async fn jobs(&self, filter: &JobFilter, after: Option<Cursor>, limit: usize) -> Result<Vec<Job>>;
+    /// The jobs that wait or run, in no order: one database's, or all. One that goes from the queue to a worker
+    /// meanwhile, or back, is among them. An implementation whose lists lag behind its records must not lose
+    /// those that have just changed.
+    async fn unended(&self, database: Option<DatabaseId>) -> Result<Vec<Job>> {
+        let mut found: BTreeMap<JobId, Job> = BTreeMap::new();
+        // A job may go back while the running ones are read: the queue is read again.
+        for status in [Status::Queued, Status::Running, Status::Queued] {
+            let filter = JobFilter { database_id: database, status: Some(status), ..JobFilter::default() };
+            let mut after = None;
+            loop {
+                let page = self.jobs(&filter, after, UNENDED_AT_ONCE).await?;
+                after = page.last().map(Cursor::after);
+                let last = page.len() < UNENDED_AT_ONCE;
+                found.extend(page.into_iter().map(|job| (job.id, job)));
+                if last {
+                    break;
+                }
+            }
+        }
+        Ok(found.into_values().collect())
+    }
     /// One database's backups in outline, in the order in which [`Self::jobs`] lists them.
     /// An implementation that can read less than whole records does so here.
     async fn outlines(

@@ -22,7 +22,6 @@ pub use self::applying::{Applied, Fate, Outcome, apply};
 pub use self::cron::{Cron, tick};
 pub use self::plan::{Action, Decision, Frozen, LEAST_RECORD_DAYS, Plan, Policy, RECORD_DAYS, Reason, plan};
 use crate::app::App;
-use crate::jobs;
 use crate::model::{BackupKind, Database, DatabaseId, Job, JobId, Outline, Restoration, Status};
 use crate::package;
 use crate::ports::{Cursor, Event};
@@ -51,7 +50,7 @@ pub async fn show(app: &App, database: &Database) -> Result<Plan> {
 /// The backups that restores name which have not ended: those that they load and those that undo them; and
 /// those that a package is being made of. A backup may be restored into another database, so all are asked.
 async fn needed(app: &App) -> Result<HashSet<JobId>> {
-    let jobs = jobs::unended(app, None).await?;
+    let jobs = app.catalog.unended(None).await?;
     let restored = jobs.iter().filter_map(|job| job.restoration().ok()).flat_map(Restoration::backups);
     Ok(restored.chain(jobs.iter().flat_map(package::members_of)).collect())
 }

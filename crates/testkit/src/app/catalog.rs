@@ -78,6 +78,10 @@ impl Catalog for FaultyCatalog {
         self.around("jobs", self.inner.jobs(filter, after, limit)).await
     }
 
+    async fn unended(&self, database: Option<DatabaseId>) -> Result<Vec<Job>> {
+        self.around("unended", self.inner.unended(database)).await
+    }
+
     async fn outlines(
         &self,
         database: DatabaseId,

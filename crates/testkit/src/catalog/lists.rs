@@ -1,5 +1,6 @@
 //! Promises about lists of jobs.
 
+use jiff::SignedDuration;
 use respaldo_core::model::{
     BackupKind, DatabaseId, Job, JobId, Outline, Status, Verification, VerificationStatus,
 };
@@ -36,6 +37,36 @@ pub async fn jobs_are_listed_newest_first_also_those_of_one_millisecond(store: &
         let seen = walk(&*catalog, &JobFilter::default(), limit).await;
         assert_eq!(ids(&seen), expected, "pages of {limit}");
     }
+}
+
+/// Queued and running jobs, of one database or of all, and no others.
+pub async fn what_waits_or_runs_is_told_of_one_database_and_of_all(store: &dyn Store) {
+    let catalog = store.open().await;
+    let mut expected = Vec::new();
+    for (id, database) in (1..).zip([1, 1, 1, 2]) {
+        let mut job = job_of(id, DatabaseId(database), BackupKind::Manual, at(10));
+        assert!(catalog.create_job(&job).await.unwrap());
+        if id > 1 {
+            job.lease("worker", at(20), SignedDuration::from_secs(30)).unwrap();
+            job = catalog.update_job(&job).await.unwrap();
+        }
+        if id == 3 {
+            let fence = job.fence;
+            job.cancelled(fence, at(30)).unwrap();
+            catalog.update_job(&job).await.unwrap();
+        } else {
+            expected.push(job);
+        }
+    }
+    let told = async |database| {
+        let mut jobs = catalog.unended(database).await.unwrap();
+        jobs.sort_by_key(|job| job.id);
+        jobs
+    };
+    assert_eq!(told(None).await, expected);
+    assert_eq!(told(Some(DatabaseId(1))).await, expected[..2]);
+    assert_eq!(told(Some(DatabaseId(2))).await, expected[2..]);
+    assert!(told(Some(DatabaseId(3))).await.is_empty());
 }
 
 /// Jobs that were there when the walk began are each seen once, while others arrive and leave around

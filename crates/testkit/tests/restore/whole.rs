@@ -244,3 +244,17 @@ async fn of_two_restores_of_one_target_one_waits_for_the_other_also_when_its_wor
     assert_eq!(damaged.content(), damaged.healthy);
     test.assert_promises().await;
 }
+
+#[tokio::test]
+async fn a_backup_that_waits_does_not_begin_while_its_database_is_being_restored() {
+    let damaged = Damaged::new().await;
+    let waits = backup::request(&damaged.test.app, damaged.database.id, None).await.unwrap();
+    let restore = damaged.request(&request_of(damaged.backup.id)).await;
+    assert_eq!(damaged.test.run(waits.id).await.unwrap(), Ran::NotOurs, "half of a database is no backup");
+    assert_eq!(damaged.test.job(waits.id).await.status, Status::Queued);
+
+    let restored = Box::pin(damaged.test.run_to_end(restore.id)).await;
+    assert_eq!(restored.status, Status::Succeeded, "{:?}", restored.error);
+    let made = Box::pin(damaged.test.run_to_end(waits.id)).await;
+    assert_eq!(made.status, Status::Succeeded, "{:?}", made.error);
+}
