@@ -33,10 +33,7 @@ async fn is_buried(app: &App, job: &Job) -> Result<bool> {
     if job.slot().is_none() {
         return Ok(false);
     }
-    // A claim that has long expired to all whose clocks are less than that apart: it asks, and holds nothing.
-    let now = app.now();
-    let held = app.catalog.claim(&key(job), "asked", now, Some(now - KEPT)).await?;
-    Ok(held.is_some())
+    Ok(app.catalog.claimed(&key(job), app.now()).await?.is_some())
 }
 
 /// Removes the job again, if it was made for a slot whose backup was deleted before and nobody has begun

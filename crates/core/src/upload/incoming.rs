@@ -291,10 +291,8 @@ async fn is_forgotten(app: &App, id: JobId, now: Timestamp) -> Result<bool> {
 
 /// What was handed out under this id.
 async fn note(app: &App, id: JobId) -> Result<Option<Note>> {
-    // A claim that has long expired to all whose clocks are less than that apart: it asks, and holds nothing.
-    let now = app.now();
-    let asked = app.catalog.claim(&claim_key(id), "asked", now, now.checked_sub(REMEMBERED).ok()).await?;
-    Ok(asked.and_then(|note| serde_json::from_str(&note).ok()))
+    let held = app.catalog.claimed(&claim_key(id), app.now()).await?;
+    Ok(held.and_then(|note| serde_json::from_str(&note).ok()))
 }
 
 fn claim_key(id: JobId) -> String {
