@@ -9,6 +9,7 @@ mod contract;
 mod crowd;
 mod faults;
 mod large;
+mod moving;
 mod proxy;
 mod requests;
 mod support;
