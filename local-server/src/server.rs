@@ -71,7 +71,12 @@ pub async fn run(
 ) -> Result<()> {
     let installation = Installation::open(&settings).await?;
     let address = listener.local_addr().map_err(|error| Error::internal("listen", error))?;
-    let applied = config::apply(&installation.app, &settings.config).await?;
+    // A server that was started in another folder must not take its databases for gone.
+    let applied = if settings.has_file {
+        config::apply(&installation.app, &settings.config).await?
+    } else {
+        Vec::new()
+    };
     welcome::show(&installation.app, &settings, address, &applied).await?;
     serve(settings, installation, listener, stop).await
 }

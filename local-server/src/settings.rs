@@ -64,6 +64,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The file's content, with the environment's defaults.
     pub config: Config,
+    /// Whether there is a file. Without one nothing says that databases have left it.
+    pub has_file: bool,
     /// Where the metrics are pushed to, besides being there to be scraped.
     pub pushgateway: Option<Gateway>,
     /// Databases of the file to back up at once, by the id of their entry.
@@ -76,7 +78,9 @@ impl Settings {
     /// # Errors
     /// `Config`: which setting cannot be, and what to do.
     pub fn load(overrides: &Overrides) -> Result<Self> {
-        let config = settings::with_environment(read_config(overrides.config.as_deref())?)?;
+        let file = read_config(overrides.config.as_deref())?;
+        let has_file = file.is_some();
+        let config = settings::with_environment(file.map_or_else(|| Config::parse(""), Ok)?)?;
         let either = |flag: &Option<String>, name: &str, file: &Option<String>| {
             let text = flag.clone().map_or_else(|| environment::variable(name), |text| Ok(Some(text)))?;
             Ok::<_, Error>(text.filter(|text| !text.is_empty()).or_else(|| file.clone()))
@@ -100,6 +104,7 @@ impl Settings {
             path: settings::path(),
             limits,
             config,
+            has_file,
             pushgateway: Gateway::from_environment()?,
             backup_now: overrides.backup_now.clone(),
         })
@@ -111,16 +116,17 @@ impl Settings {
     }
 }
 
-fn read_config(path: Option<&Path>) -> Result<Config> {
+/// The file; none where none was named, and none lies here.
+fn read_config(path: Option<&Path>) -> Result<Option<Config>> {
     let file = path.unwrap_or(Path::new(CONFIG_FILE));
     match fs::read(file) {
         Ok(bytes) => {
             let name = file.display().to_string();
             let text = String::from_utf8(bytes)
                 .map_err(|_| Error::new(ErrorKind::Config, name.clone(), "the file is not UTF-8"))?;
-            Config::parse_named(&name, &text, BUILD)
+            Config::parse_named(&name, &text, BUILD).map(Some)
         }
-        Err(error) if error.kind() == Io::NotFound && path.is_none() => Config::parse(""),
+        Err(error) if error.kind() == Io::NotFound && path.is_none() => Ok(None),
         Err(error) => Err(Error::new(
             ErrorKind::Config,
             "read the configuration",

@@ -44,7 +44,7 @@ pub struct ImportRequest {
 }
 
 /// Writes everything that the catalog knows into a new file, which only its owner may read. The file appears
-/// when it is whole.
+/// when it is whole, and has been read back.
 ///
 /// # Errors
 /// `NotFound` without a catalog, `Conflict` when the file exists or a host is at work.
@@ -68,7 +68,10 @@ pub async fn export(request: &ExportRequest) -> Result<Exported> {
     let mut out = BufWriter::new(file);
     let how = Export { key: &key, source: url.to_string(), now: SystemClock.now(), force: request.force };
     let exported = transfer::export(&*catalog, how, &mut out).await?;
-    let file = out.into_inner().map_err(|error| unusable(EXPORT, &aside.0, error.error()))?;
+    let mut file = out.into_inner().map_err(|error| unusable(EXPORT, &aside.0, error.error()))?;
+    file.rewind().map_err(|error| unusable(EXPORT, &aside.0, &error))?;
+    // Once the old catalog is gone, it is too late to learn that this file is none.
+    transfer::inspect(&mut BufReader::new(&file), &key).map_err(|error| error.within("read it back"))?;
     aside.put(&file, &request.output)?;
     Ok(exported)
 }
@@ -143,6 +146,7 @@ impl Aside {
         }
         let mut options = OpenOptions::new();
         options
+            .read(true)
             .write(true)
             .create_new(true)
             .mode(0o600)

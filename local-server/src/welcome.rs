@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
 use crate::Settings;
+use crate::settings::CONFIG_FILE;
 
 /// How many databases are shown; the others are counted.
 const MOST_SHOWN: usize = 20;
@@ -27,6 +28,9 @@ pub(crate) async fn show(
     println!("  storage  {}", app.storage.location());
     if matches!(settings.guard, Guard::Open(_)) {
         println!("  access   no key is set: set ADMIN_API_KEY before others can reach this port");
+    }
+    if !settings.has_file {
+        println!("  config   there is no {CONFIG_FILE} here: databases stay as the catalog has them");
     }
     for applied in applied {
         println!("  config   {}: {}", applied.config_id, applied.reason);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Client, Method};
 use respaldo_core::ports::Clock as _;
-use respaldo_local_server::{Installation, Overrides, Settings, bind, serve};
+use respaldo_local_server::{Installation, Overrides, Settings, bind, run, serve};
 use respaldo_testkit::app::TestClock;
 use respaldo_testkit::respaldo::read;
 use serde_json::{Value, json};
@@ -104,4 +104,35 @@ async fn a_changed_schedule_takes_effect_on_the_running_server_at_once() {
     assert!(slot <= starts && starts.duration_since(slot) <= SignedDuration::from_secs(120));
     assert_eq!(slot.in_tz("Europe/Madrid").unwrap().time(), jiff::civil::time(4, 30, 0, 0));
     running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_started_where_its_file_is_not_disables_nothing() {
+    let _first_wins = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir_all(path("data/backups")).unwrap();
+    let text = "databases:\n  - {id: shop, name: shop, engine: sqlite, database_name: data/shop.db, schedule: \"0 3 * * *\"}\n";
+    fs::write(path("config.yaml"), text).unwrap();
+    for config in [Some(path("config.yaml")), None] {
+        let overrides = Overrides {
+            config: config.clone(),
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            catalog: Some(format!("sqlite://{}", path("data/catalog.db").display())),
+            storage: Some(format!("file://{}", path("data/backups").display())),
+            ..Overrides::default()
+        };
+        let settings = Settings::load(&overrides).unwrap();
+        assert_eq!(settings.has_file, config.is_some(), "none lies in the folder of the tests");
+        let listener = bind(settings.listen).await.unwrap();
+        let url = format!("http://{}/databases/1", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(run(settings, listener, async {
+            let _told = stopped.await;
+        }));
+        let (status, shop) = read(Client::new().get(url).send().await.unwrap()).await;
+        assert_eq!((status, &shop["enabled"]), (200, &Value::Bool(true)), "{config:?}: {shop}");
+        stop.send(()).unwrap();
+        server.await.unwrap().unwrap();
+    }
 }

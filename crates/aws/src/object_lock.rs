@@ -72,9 +72,12 @@ impl Locks for S3Locks {
     }
 
     async fn lock(&self, key: &str, mode: LockMode, until: Timestamp) -> Result<()> {
-        if self.locked(key).await?.is_some_and(|(_, held)| held >= until) {
+        let held = self.locked(key).await?;
+        if held.is_some_and(|(as_strict, held)| held >= until && is_as_strict(as_strict, mode)) {
             return Ok(());
         }
+        // One that lasts longer but may be lifted becomes one that may not, and keeps its date.
+        let until = held.map_or(until, |(_, held)| held.max(until));
         let mode = match mode {
             LockMode::Governance => ObjectLockRetentionMode::Governance,
             LockMode::Compliance => ObjectLockRetentionMode::Compliance,
@@ -118,9 +121,13 @@ impl Locks for S3Locks {
             let versions = page.versions().iter().map(|version| (version.key(), version.version_id()));
             let marks = page.delete_markers().iter().map(|mark| (mark.key(), mark.version_id()));
             found.extend(versions.chain(marks).filter_map(|(key, id)| self.version(key, id, prefix)));
-            // One that says there is more and not where would be asked for ever.
-            if page.is_truncated != Some(true) || page.next_key_marker.is_none() {
+            // Part of them would be taken for all, and what is left for removed.
+            if page.is_truncated != Some(true) {
                 return Ok(found);
+            }
+            if page.next_key_marker.is_none() {
+                let why = "the store says that there are more versions, and not where";
+                return Err(Error::new(ErrorKind::Storage, LIST, why));
             }
             (key_marker, id_marker) = (page.next_key_marker, page.next_version_id_marker);
         }
@@ -133,6 +140,11 @@ impl Locks for S3Locks {
             removed => removed.map(drop).map_err(|e| explain(REMOVE, &e)),
         }
     }
+}
+
+/// Whether a lock of the one mode keeps whatever one of the other would.
+fn is_as_strict(held: LockMode, wanted: LockMode) -> bool {
+    held == wanted || held == LockMode::Compliance
 }
 
 /// Whether there is no such object, version or lock.

@@ -165,6 +165,42 @@ async fn a_lock_is_never_shortened() {
     assert_eq!(scene.locks.locked(key).await.unwrap(), Some((LockMode::Compliance, longer)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_longer_lock_that_can_be_lifted_does_not_stand_in_for_one_that_cannot() {
+    let scene = Scene::new(LockMode::Governance).await;
+    let database = scene.database(None).await;
+    let job = scene.test.back_up(&database).await;
+    let key = &job.artifact().unwrap().volumes[0].key;
+    let (_, held) = scene.locks.locked(key).await.unwrap().unwrap();
+    let sooner = held - SignedDuration::from_hours(24);
+    scene.locks.lock(key, LockMode::Compliance, sooner).await.unwrap();
+    assert_eq!(scene.locks.locked(key).await.unwrap(), Some((LockMode::Compliance, held)));
+    scene.locks.lock(key, LockMode::Governance, sooner).await.unwrap();
+    assert_eq!(scene.locks.locked(key).await.unwrap(), Some((LockMode::Compliance, held)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_hidden_or_overwritten_lies_below_and_comes_back_by_removing_what_is_above() {
+    let scene = Scene::new(LockMode::Compliance).await;
+    let database = scene.database(None).await;
+    let job = scene.test.back_up(&database).await;
+    let locked = scene.versions(&job).await;
+    let storage = &scene.test.app.storage;
+    let artifact = job.artifact().unwrap().volumes[0].key.clone();
+    let manifest = locked.iter().map(|version| &version.key).find(|key| **key != artifact).unwrap().clone();
+    storage.delete(&artifact).await.unwrap();
+    storage.put(&manifest, "a thief's").await.unwrap();
+    assert_eq!(storage.length(&artifact).await.unwrap(), None);
+    let refused = backup::delete(&scene.test.app, job.id).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "its record knows the lock");
+    for above in scene.versions(&job).await.iter().filter(|version| !locked.contains(version)) {
+        scene.locks.remove(above).await.unwrap();
+    }
+    assert_eq!(scene.versions(&job).await, locked);
+    assert_eq!(storage.length(&artifact).await.unwrap(), Some(job.artifact().unwrap().size_bytes));
+    assert!(storage.get(&manifest, 1 << 20).await.unwrap().is_some_and(|text| text.starts_with(b"{")));
+}
+
 /// Locks that refuse so many times, for a reason that only a person mends.
 #[derive(Debug)]
 struct Refusing(S3Locks, AtomicU32);

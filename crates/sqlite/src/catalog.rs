@@ -167,6 +167,11 @@ impl Catalog for SqliteCatalog {
             .await
     }
 
+    async fn claimed(&self, key: &str, now: Timestamp) -> Result<Option<String>> {
+        let key = key.to_owned();
+        self.pool.read("read a claim", move |connection| claims::claimed(connection, &key, now)).await
+    }
+
     async fn release_claim(&self, key: &str, value: &str) -> Result<()> {
         let (key, value) = (key.to_owned(), value.to_owned());
         self.pool.write("release a key", move |connection| claims::release(connection, &key, &value)).await

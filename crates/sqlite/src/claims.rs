@@ -14,6 +14,9 @@ pub(crate) const LIST: &str =
     "SELECT key, value, expires_at FROM claims WHERE key > ?1 ORDER BY key LIMIT ?2";
 pub(crate) const FIRST: &str = "SELECT key, value, expires_at FROM claims ORDER BY key LIMIT ?1";
 
+pub(crate) const ONE: &str =
+    "SELECT value FROM claims WHERE key = ?1 AND (expires_at IS NULL OR expires_at > ?2)";
+
 pub(crate) fn claim(
     connection: &Connection,
     key: &str,
@@ -23,18 +26,18 @@ pub(crate) fn claim(
 ) -> Outcome<Option<String>> {
     // Each claim forgets a few long expired ones, so that they never pile up.
     connection.prepare_cached(FORGET)?.execute([millis(now) - FORGOTTEN_AFTER_MS])?;
-    let held = connection
-        .prepare_cached(
-            "SELECT value FROM claims WHERE key = ?1 AND (expires_at IS NULL OR expires_at > ?2)",
-        )?
-        .query_row(params![key, millis(now)], |row| row.get(0))
-        .optional()?;
+    let held = claimed(connection, key, now)?;
     if held.is_none() {
         connection
             .prepare_cached("INSERT OR REPLACE INTO claims (key, value, expires_at) VALUES (?1, ?2, ?3)")?
             .execute(params![key, value, expires_at.map(millis)])?;
     }
     Ok(held)
+}
+
+pub(crate) fn claimed(connection: &Connection, key: &str, now: Timestamp) -> Outcome<Option<String>> {
+    let mut statement = connection.prepare_cached(ONE)?;
+    Ok(statement.query_row(params![key, millis(now)], |row| row.get(0)).optional()?)
 }
 
 pub(crate) fn release(connection: &Connection, key: &str, value: &str) -> Outcome<()> {

@@ -37,6 +37,7 @@ fn records_and_due_queries_search_an_index() {
         (log::LINES, "PRIMARY KEY (job_id=? AND seq>?)"),
         (leases::LIVE, "sqlite_autoindex_leases_1 (name>?)"),
         (leases::FORGET, "leases_by_expiry (expires_at<?)"),
+        (claims::ONE, "(key=?)"),
         (claims::FORGET, "claims_by_expiry (expires_at<?)"),
         (claims::LIST, "PRIMARY KEY (key>?)"),
         (documents::ONE, "PRIMARY KEY (name=?)"),

@@ -99,6 +99,7 @@ macro_rules! catalog_contract {
             of_many_who_claim_at_once_exactly_one_gets_it
             an_expired_claim_counts_as_absent
             a_claim_is_released_only_by_its_value
+            a_claim_is_read_without_taking_it
             claims_are_listed_by_key_in_pages
             a_document_is_read_back_as_written
             a_stale_document_is_not_written

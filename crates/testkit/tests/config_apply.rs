@@ -112,6 +112,23 @@ async fn an_entry_that_is_refused_keeps_every_other_from_being_written() {
     assert_eq!(all(&test).await, []);
 }
 
+#[tokio::test]
+async fn an_entry_of_another_engine_is_another_database() {
+    let test = TestApp::new();
+    apply(&test.app, &Config::parse(FIRST).unwrap()).await.unwrap();
+    let before = all(&test).await;
+    let other = FIRST.replace("engine: \"postgres\"", "engine: \"mysql\"");
+    let error = apply(&test.app, &Config::parse(&other).unwrap()).await.unwrap_err();
+    assert_eq!(error.field(), Some("databases.pg_ventas_prod.engine"));
+    assert!(error.mend().unwrap().contains("id of its own"), "{error}");
+    assert_eq!(all(&test).await, before);
+    let renamed = other.replace("id: \"pg_ventas_prod\"", "id: \"my_ventas_prod\"");
+    apply(&test.app, &Config::parse(&renamed).unwrap()).await.unwrap();
+    let engines: Vec<_> =
+        all(&test).await.iter().map(|one| (one.settings.engine.to_string(), one.settings.enabled)).collect();
+    assert_eq!(engines, [("postgres".into(), false), ("mongodb".into(), true), ("mysql".into(), true)]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_read_one_file_at_once_make_one_database_of_each_entry() {
     let test = TestApp::new();

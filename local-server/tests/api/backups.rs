@@ -43,6 +43,28 @@ async fn who_waits_is_answered_when_the_backup_has_ended() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_repeated_when_its_backup_was_deleted_makes_none_in_its_place() {
+    let host = Host::open();
+    let sample = host.test.register_sample().await;
+    let file = std::fs::read(&sample.settings.database_name).unwrap();
+    for (path, media_type, body) in [
+        ("/backups", "application/json", json!({"database_id": sample.id.0}).to_string().into_bytes()),
+        ("/uploads?database_id=1", "application/octet-stream", file),
+    ] {
+        let headers = [("idempotency-key", path), ("content-type", media_type)];
+        let first = host.send("POST", path, &headers, body.clone()).await.json();
+        let id = first["id"].as_str().unwrap();
+        host.test.run_to_end(id.parse().unwrap()).await;
+        let gone = host.send("DELETE", &format!("/backups/{id}"), &[], Body::empty()).await;
+        assert_eq!(gone.status, 204, "{:?}", gone.bytes);
+        let again = host.send("POST", path, &headers, body).await;
+        again.assert_problem(409, None);
+        assert!(again.json()["mend"].as_str().unwrap().contains("Idempotency-Key"), "{:?}", again.bytes);
+        host.get(&format!("/backups/{id}")).await.assert_problem(404, None);
+    }
+}
+
+#[tokio::test]
 async fn a_backup_is_listed_shown_and_summed() {
     let (host, id) = with_backup().await;
     let shown = host.get(&format!("/backups/{id}")).await.json();

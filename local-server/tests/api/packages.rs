@@ -55,6 +55,18 @@ async fn post_queues_a_package_and_says_where_it_is() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_repeated_when_its_package_was_deleted_makes_none_in_its_place() {
+    let host = with_backups().await;
+    let ask = async || host.send("POST", "/packages", &[("idempotency-key", "k")], Body::empty()).await;
+    let id = ask().await.json()["id"].as_str().unwrap().to_owned();
+    host.test.run_to_end(id.parse().unwrap()).await;
+    let gone = host.send("DELETE", &format!("/packages/{id}"), &[], Body::empty()).await;
+    assert_eq!(gone.status, 204, "{:?}", gone.bytes);
+    ask().await.assert_problem(409, None);
+    host.get(&format!("/packages/{id}")).await.assert_problem(404, None);
+}
+
+#[tokio::test]
 async fn what_cannot_be_asked_for_is_refused_by_its_field() {
     let host = with_backups().await;
     for (body, field) in [

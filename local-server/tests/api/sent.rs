@@ -247,3 +247,39 @@ async fn the_same_request_with_the_same_key_is_one_upload() {
     assert_eq!(complete(&host, &first).await.status, 202);
     ask().await.assert_problem(409, None);
 }
+
+#[tokio::test]
+async fn a_file_that_storage_refuses_to_read_is_not_removed_for_that() {
+    let server = S3Server::start();
+    let (host, packed) = scene(&server).await;
+    let ticket = ticket(&host).await;
+    put(&ticket, packed).await;
+    server.fail(When::every(Operation::GetObject), Fault::Status(403));
+    let refused = complete(&host, &ticket).await;
+    assert!(refused.status.is_server_error(), "{:?}", refused.bytes);
+    assert_eq!(incoming(&server).len(), 1, "its sender would have to send it again");
+    server.heal();
+    assert_eq!(complete(&host, &ticket).await.status, 202);
+}
+
+#[tokio::test]
+async fn an_upload_whose_backup_was_deleted_is_over_whatever_is_sent_to_its_address_afterwards() {
+    let server = S3Server::start();
+    let (host, packed) = scene(&server).await;
+    let ask = [("idempotency-key", "k")];
+    let body = json!({"database_id": 1}).to_string();
+    let ticket = host.send("POST", "/uploads", &ask, body.clone()).await.json();
+    put(&ticket, packed.clone()).await;
+    complete(&host, &ticket).await;
+    let id = job_of(&host, &ticket).await.id;
+    assert_eq!(host.test.run_to_end(id).await.status, Status::Succeeded);
+    assert!(respaldo_core::backup::delete(&host.test.app, id).await.unwrap());
+
+    put(&ticket, packed).await;
+    complete(&host, &ticket).await.assert_problem(404, None);
+    host.send("POST", "/uploads", &ask, body).await.assert_problem(409, None);
+    assert_eq!(host.test.catalog.job(id).await.unwrap(), None, "no id is given twice");
+    host.test.clock.advance(SignedDuration::from_hours(26));
+    tick(&host.test.app).await.unwrap();
+    assert_eq!(incoming(&server), Vec::<String>::new());
+}

@@ -107,6 +107,10 @@ impl Catalog for Dynamo {
         self.claim_key(key, value, now, expires_at).await
     }
 
+    async fn claimed(&self, key: &str, now: Timestamp) -> Result<Option<String>> {
+        self.claimed_key(key, now).await
+    }
+
     async fn release_claim(&self, key: &str, value: &str) -> Result<()> {
         self.release_key(key, value).await
     }

@@ -49,6 +49,11 @@ impl Dynamo {
         Err(Self::crowded(OPERATION))
     }
 
+    pub(super) async fn claimed_key(&self, name: &str, now: Timestamp) -> Result<Option<String>> {
+        let item = self.get("read a claim", &key_of(name)).await?;
+        item.filter(|item| is_live(item, now)).map(|item| value_of(&item)).transpose()
+    }
+
     pub(super) async fn release_key(&self, name: &str, value: &str) -> Result<()> {
         const OPERATION: &str = "release a key";
         let key = key_of(name);

@@ -10,6 +10,7 @@ mod crowd;
 mod faults;
 mod lag;
 mod large;
+mod moving;
 mod proxy;
 mod quirks;
 mod requests;

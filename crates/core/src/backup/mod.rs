@@ -42,6 +42,9 @@ pub async fn request(app: &App, database: DatabaseId, id: Option<JobId>) -> Resu
         ));
     }
     let now = app.now();
+    if let Some(id) = id {
+        tombstone::refuse_used(app, id, "back up a database").await?;
+    }
     let id = id.unwrap_or_else(|| JobId(app.ids.ulid(now)));
     if let Some(restore) = jobs::active_restore(app, database.id).await? {
         let message = format!("restore {restore} is at work on database {}", database.id);

@@ -137,6 +137,9 @@ impl<'a> Change<'a> {
             }
             Some(record) => {
                 let merged = step.merge(record).map_err(told)?;
+                if merged.settings.engine != record.settings.engine {
+                    return Err(told(another_engine(record)));
+                }
                 let settings = databases::validate(merged.settings.clone(), limits).map_err(told)?;
                 let base = Database { settings: record.settings.clone(), ..merged };
                 let new = Box::new(databases::with_settings(base, settings, now)?);
@@ -145,6 +148,13 @@ impl<'a> Change<'a> {
         };
         Ok(Self { step, target })
     }
+}
+
+/// Its backups would be of the one engine and its next ones of the other, in one row for retention.
+fn another_engine(record: &Database) -> Error {
+    let why = format!("an engine cannot be changed, and this one is {}", record.settings.engine);
+    Error::invalid("engine", why)
+        .with_mend("give the entry an id of its own: the old database is disabled then, and its backups stay")
 }
 
 impl Target {

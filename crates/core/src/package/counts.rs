@@ -32,7 +32,9 @@ pub(super) async fn count(app: &App, job: &Job) -> Result<()> {
     let now = app.now();
     let held = app.catalog.acquire_lease(LEASE, &job.id.to_string(), now, now + LEASE_LASTS).await?;
     let fence = held.ok_or_else(|| {
-        Error::conflict("count a package", "another one is being counted").with_retryable(true)
+        Error::conflict("count a package", "another one that has ended is being counted")
+            .with_retryable(true)
+            .with_mend("ask again in some seconds; nothing was changed")
     })?;
     let counts = totals(app).await?.with(job.status);
     let written = jobs::update(app, job.id, |job| {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::plan::Wanted;
 use crate::app::App;
+use crate::backup::tombstone;
 use crate::databases;
 use crate::jobs;
 use crate::model::{Job, JobId, Package, PackageFormat, PackageKind};
@@ -95,6 +96,7 @@ pub async fn request(app: &App, request: &Request, id: JobId) -> Result<Job> {
     if let Some(job) = app.catalog.job(id).await? {
         return Ok(job);
     }
+    tombstone::refuse_used(app, id, "make a package").await?;
     request.check(app).await?;
     let package = request.package(app, PackageKind::Manual, None);
     let job = Job::packaging(id, package, app.now(), app.limits.attempts);

@@ -222,6 +222,8 @@ pub trait Catalog: Send + Sync {
         now: Timestamp,
         expires_at: Option<Timestamp>,
     ) -> Result<Option<String>>;
+    /// The value that a key is claimed for at `now`; none: nobody holds it.
+    async fn claimed(&self, key: &str, now: Timestamp) -> Result<Option<String>>;
     /// Gives a claim up, if it still holds that value.
     async fn release_claim(&self, key: &str, value: &str) -> Result<()>;
     /// Claims by key (in the order of its bytes), after `after`. Those that have expired may be among them.

@@ -47,7 +47,8 @@ pub struct Version {
 pub trait Locks: fmt::Debug + Send + Sync {
     /// Whether the bucket keeps versions and takes locks; `Config` says what it lacks.
     async fn check(&self) -> Result<()>;
-    /// Locks the newest version of an object. A lock that lasts longer stays as it is.
+    /// Locks the newest version of an object. A lock that is as strict and lasts longer stays as it is; no date is
+    /// brought forward.
     async fn lock(&self, key: &str, mode: LockMode, until: Timestamp) -> Result<()>;
     /// The lock of the newest version of an object, whether or not it has ended.
     async fn locked(&self, key: &str) -> Result<Option<(LockMode, Timestamp)>>;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::DOCUMENTS;
-use super::lines::{Counts, End, Head, Line, Log, VERSION, sign};
+use super::lines::{Counts, End, Head, LONGEST_LINE, Line, Log, VERSION, sign};
 use crate::keyring::MasterKey;
 use crate::model::{Job, JobId, Status};
 use crate::ports::{Catalog, Cursor, JobFilter};
@@ -42,7 +42,8 @@ pub struct Exported {
 /// then is of different moments: stop the old host first.
 ///
 /// # Errors
-/// `Conflict` when somebody is at work and nobody said to go on, `Storage` when the file cannot be written.
+/// `Conflict` when somebody is at work and nobody said to go on, `Storage` when the file cannot be written,
+/// `TooLarge` for a record that no import would read.
 pub async fn export(
     catalog: &dyn Catalog,
     how: Export<'_>,
@@ -160,6 +161,11 @@ impl Writer<'_> {
     }
 
     fn put_text(&mut self, text: &str) -> Result<()> {
+        // With its break. Better told while the old catalog is there than by the import.
+        if text.len() as u64 >= LONGEST_LINE {
+            let why = format!("a record has {} bytes, and none may have {LONGEST_LINE}", text.len());
+            return Err(Error::new(ErrorKind::TooLarge, OPERATION, why));
+        }
         for bytes in [text.as_bytes(), b"\n"] {
             self.sha256.update(bytes);
             self.out.write_all(bytes).map_err(|error| unwritable(&error))?;

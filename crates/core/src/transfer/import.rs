@@ -14,7 +14,7 @@ use ulid::Ulid;
 use super::lines::{Counts, Inspected, Line, Log, Reader};
 use super::{DOCUMENTS, MARKER, inspect};
 use crate::keyring::MasterKey;
-use crate::model::{Database, DatabaseId, DatabaseUid, Settings};
+use crate::model::{Database, DatabaseId, DatabaseUid, Job, Settings};
 use crate::ports::{Catalog, Claim, JobFilter};
 use crate::{Error, ErrorKind, Result};
 
@@ -210,8 +210,7 @@ async fn fill(catalog: &dyn Catalog, how: Import<'_>, input: &mut (dyn BufRead +
             Line::Claim(claim) if !claim.is_live(how.now) => expired += 1,
             Line::Claim(claim) => put_claim(catalog, &claim, how.now).await?,
             Line::Document { name, text } => put_document(catalog, &name, &text).await?,
-            // One that is there was written by this import before; whoever went on with it is right.
-            Line::Job(job) => drop(catalog.create_job(&job).await?),
+            Line::Job(job) => put_job(catalog, &job).await?,
             Line::Log(log) => put_log(catalog, &log).await?,
             Line::Database(database) => put_database(catalog, &database).await?,
             Line::End(end) => {
@@ -235,6 +234,20 @@ async fn put_document(catalog: &dyn Catalog, name: &str, text: &str) -> Result<(
         None => catalog.put_document(name, text, 0).await.map(drop),
         Some(there) if there.text == text => Ok(()),
         Some(_) => Err(in_use(&format!("the document {name:?}"))),
+    }
+}
+
+/// One that is there was written by this import before. Whoever went on with it is right; what nobody went on with
+/// is as the file has it, unless the file changed under an earlier reading.
+async fn put_job(catalog: &dyn Catalog, job: &Job) -> Result<()> {
+    if catalog.create_job(job).await? {
+        return Ok(());
+    }
+    match catalog.job(job.id).await? {
+        Some(there) if there.revision == job.revision && there != *job => {
+            Err(in_use(&format!("the job {}", job.id)))
+        }
+        _ => Ok(()),
     }
 }
 

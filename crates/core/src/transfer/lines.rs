@@ -13,7 +13,7 @@ use crate::{Error, ErrorKind, Result};
 
 pub(super) const VERSION: u32 = 1;
 /// No record is longer, in bytes; a reader holds one at a time.
-const LONGEST_LINE: u64 = 64 * 1024 * 1024;
+pub(super) const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 /// Signatures are of the digest behind this, so that one of something else never fits.
 const SIGNED: &[u8] = b"respaldo export v1\n";
 const READ: &str = "read the export";

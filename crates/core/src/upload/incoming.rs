@@ -21,7 +21,7 @@ use super::unpack::{self, Opened};
 use super::{Request, refusal, warnings};
 use crate::app::App;
 use crate::backup::attempt::Supply;
-use crate::backup::queued;
+use crate::backup::{queued, tombstone};
 use crate::databases;
 use crate::engine::pump::pump_from;
 use crate::engine::{self, JobLog, Observed, RawSink};
@@ -87,6 +87,7 @@ pub async fn hand_out(app: &App, request: Request) -> Result<Ticket> {
     }
     let now = app.now();
     let id = request.id.unwrap_or_else(|| JobId(app.ids.ulid(now)));
+    tombstone::refuse_used(app, id, OPERATION).await?;
     if app.catalog.job(id).await?.is_some() {
         return Err(Error::conflict(OPERATION, format!("upload {id} was completed before")));
     }
@@ -107,7 +108,8 @@ pub async fn hand_out(app: &App, request: Request) -> Result<Ticket> {
 /// the same backup.
 ///
 /// # Errors
-/// `NotFound` for an upload that was not handed out within the last day; `Conflict` before the file is there;
+/// `NotFound` for an upload that was not handed out within the last day, or whose backup was deleted since;
+/// `Conflict` before the file is there;
 /// `TooLarge`, `Unsupported` and `Invalid` for one that is refused by its beginning, which is then removed.
 pub async fn complete(app: &App, id: JobId) -> Result<(Job, Vec<String>)> {
     if let Some(job) = app.catalog.job(id).await? {
@@ -117,11 +119,15 @@ pub async fn complete(app: &App, id: JobId) -> Result<(Job, Vec<String>)> {
     let now = app.now();
     let note = note(app, id).await?.filter(|note| now.duration_since(note.at) <= COMPLETED_WITHIN);
     let note = note.ok_or_else(|| unknown(id))?;
+    // Its backup was made and deleted, and another file has been sent to the same address since.
+    if tombstone::is_used(app, id).await? {
+        return Err(unknown(id));
+    }
     let database = databases::get(app, note.database).await?;
     let (size_bytes, etag) = arrived(app, id, &note).await?;
     let kind = database.settings.engine;
     let format = match recognised(app, id, size_bytes, kind).await {
-        Err(e) if !e.is_retryable() => {
+        Err(e) if condemns_the_file(&e) => {
             app.storage.remove_for_good(&app.limits, &keys::incoming(id)).await?;
             return Err(e);
         }
@@ -162,6 +168,11 @@ async fn arrived(app: &App, id: JobId, note: &Note) -> Result<(u64, Option<Strin
 async fn recognised(app: &App, id: JobId, size_bytes: u64, kind: EngineKind) -> Result<super::Recognised> {
     let opened = open(&app.storage, &app.limits, id, size_bytes).await?;
     opened.found.shape_for(kind).map(|_| opened.found)
+}
+
+/// Whether an error says what the file is, and not that it could not be read.
+fn condemns_the_file(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::TooLarge | ErrorKind::Invalid)
 }
 
 /// Begins to read a file that was sent.
@@ -291,10 +302,8 @@ async fn is_forgotten(app: &App, id: JobId, now: Timestamp) -> Result<bool> {
 
 /// What was handed out under this id.
 async fn note(app: &App, id: JobId) -> Result<Option<Note>> {
-    // A claim that has long expired to all whose clocks are less than that apart: it asks, and holds nothing.
-    let now = app.now();
-    let asked = app.catalog.claim(&claim_key(id), "asked", now, now.checked_sub(REMEMBERED).ok()).await?;
-    Ok(asked.and_then(|note| serde_json::from_str(&note).ok()))
+    let held = app.catalog.claimed(&claim_key(id), app.now()).await?;
+    Ok(held.and_then(|note| serde_json::from_str(&note).ok()))
 }
 
 fn claim_key(id: JobId) -> String {

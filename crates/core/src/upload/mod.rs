@@ -33,7 +33,7 @@ pub use self::recognise::{HEAD, Recognised, recognise};
 use self::unpack::Opened;
 use crate::app::App;
 use crate::backup::attempt::Supply;
-use crate::backup::{queued, take_in};
+use crate::backup::{queued, take_in, tombstone};
 use crate::databases;
 use crate::engine::observe::Observer;
 use crate::engine::pump::{CHUNK, Chunks, pump_from};
@@ -84,6 +84,9 @@ pub async fn receive(
     let most = app.limits.uploads.most_sent;
     if request.length.is_some_and(|length| length > most) {
         return Err(refusal::sent_too_much(most));
+    }
+    if let Some(id) = request.id {
+        tombstone::refuse_used(app, id, OPERATION).await?;
     }
     let length = request.length;
     let (sender, pieces) = mpsc::channel(AHEAD);

@@ -105,7 +105,7 @@ fn toy() -> Function {
 }
 
 async fn was_ticked(test: &TestApp) -> bool {
-    test.catalog.claim("ticked", "asked", test.app.now(), None).await.unwrap().as_deref() == Some("once")
+    test.catalog.claimed("ticked", test.app.now()).await.unwrap().as_deref() == Some("once")
 }
 
 async fn queued(test: &TestApp) -> Job {

@@ -125,6 +125,10 @@ impl Catalog for FaultyCatalog {
         self.around("claim", self.inner.claim(key, value, now, expires_at)).await
     }
 
+    async fn claimed(&self, key: &str, now: Timestamp) -> Result<Option<String>> {
+        self.around("claimed", self.inner.claimed(key, now)).await
+    }
+
     async fn release_claim(&self, key: &str, value: &str) -> Result<()> {
         self.around("release_claim", self.inner.release_claim(key, value)).await
     }

@@ -239,7 +239,8 @@ impl Side {
                 let (key, value) = (NAMES[usize::from(key)], value.to_string());
                 // DynamoDB has no empty keys.
                 let key = format!("k{key}");
-                Ok(format!("{:?}", self.catalog.claim(&key, &value, time(now), expires_at).await?))
+                let before = self.catalog.claim(&key, &value, time(now), expires_at).await?;
+                Ok(format!("{before:?}, now {:?}", self.catalog.claimed(&key, time(now)).await?))
             }
             Op::ReleaseClaim { key, value } => {
                 let key = format!("k{}", NAMES[usize::from(key)]);

@@ -48,6 +48,24 @@ pub async fn an_expired_claim_counts_as_absent(store: &dyn Store) {
     assert_eq!(catalog.claim("k", "x", far, None).await.unwrap().as_deref(), Some("third"));
 }
 
+/// Whoever asks learns what the next to claim it would, from every handle, and nothing is there for having asked.
+pub async fn a_claim_is_read_without_taking_it(store: &dyn Store) {
+    let (one, other) = (store.open().await, store.open().await);
+    let long = "k".repeat(2_000);
+    for key in ["k", "a/b", "", long.as_str()] {
+        assert_eq!(one.claimed(key, at(0)).await.unwrap(), None);
+        assert_eq!(one.claims(None, 9).await.unwrap(), [], "asking left something behind");
+        assert_eq!(one.claim(key, "mine", at(0), Some(at(1_000))).await.unwrap(), None);
+        assert_eq!(other.claimed(key, at(999)).await.unwrap().as_deref(), Some("mine"));
+        assert_eq!(other.claimed(key, at(1_000)).await.unwrap(), None, "from the very instant of its expiry");
+        assert_eq!(other.claimed("K", at(0)).await.unwrap(), None, "keys differ by case");
+        assert_eq!(one.claim(key, "yours", at(1_000), None).await.unwrap(), None);
+        assert_eq!(other.claimed(key, at(9_999_999)).await.unwrap().as_deref(), Some("yours"));
+        one.release_claim(key, "yours").await.unwrap();
+        assert_eq!(other.claimed(key, at(0)).await.unwrap(), None);
+    }
+}
+
 /// Somebody else's claim stays.
 pub async fn a_claim_is_released_only_by_its_value(store: &dyn Store) {
     let catalog = store.open().await;

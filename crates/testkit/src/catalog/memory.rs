@@ -237,6 +237,12 @@ impl Catalog for MemoryCatalog {
         }
     }
 
+    async fn claimed(&self, key: &str, now: Timestamp) -> Result<Option<String>> {
+        let state = self.state();
+        let held = state.claims.get(key).filter(|(_, expiry)| expiry.is_none_or(|expiry| expiry > now));
+        Ok(held.map(|(value, _)| value.clone()))
+    }
+
     async fn release_claim(&self, key: &str, value: &str) -> Result<()> {
         let mut state = self.state();
         if state.claims.get(key).is_some_and(|(held, _)| held == value) {

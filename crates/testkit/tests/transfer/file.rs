@@ -97,3 +97,63 @@ async fn other_files_are_no_exports() {
         assert!(error.message().contains("no export"), "{other:?}: {error}");
     }
 }
+
+#[tokio::test]
+async fn what_no_import_would_read_is_refused_by_the_export() {
+    let source = MemoryCatalog::default();
+    source.claim("k", &"x".repeat(64 << 20), at(0), None).await.unwrap();
+    let key = key();
+    let how = Export { key: &key, source: String::new(), now: now(), force: false };
+    let error = export(&source, how, &mut std::io::sink()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+}
+
+/// A file whose bytes are others from the second reading on.
+struct Changing {
+    now: Cursor<Vec<u8>>,
+    then: Vec<u8>,
+}
+
+impl std::io::Read for Changing {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.now.read(buffer)
+    }
+}
+
+impl std::io::BufRead for Changing {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        self.now.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.now.consume(amount);
+    }
+}
+
+impl std::io::Seek for Changing {
+    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+        self.now = Cursor::new(std::mem::take(&mut self.then));
+        self.now.seek(to)
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_from_a_file_that_changed_meanwhile_is_never_taken_for_its_content() {
+    let file = small().await;
+    let changed = |line: &str| -> String {
+        let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+        if let Some(job) = record.get_mut("job") {
+            job["fence"] = 99.into();
+        }
+        record.to_string() + "\n"
+    };
+    let then: String = std::str::from_utf8(&file).unwrap().lines().map(changed).collect();
+    let target = MemoryCatalog::default();
+    let mut input = Changing { now: Cursor::new(file.clone()), then: then.into_bytes() };
+    let how = Import { key: &key(), now: now(), dry_run: false };
+    let error = import(&target, how, &mut input).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    let again = read_into(&target, &file).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Conflict, "{again}");
+    refuse_unfinished(&target).await.unwrap_err();
+}
