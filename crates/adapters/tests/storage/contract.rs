@@ -92,6 +92,23 @@ async fn an_upload_that_is_given_up_leaves_nothing_wherever_it_was() {
 }
 
 #[tokio::test]
+async fn what_somebody_removed_is_not_found_by_whoever_reads_it_and_not_asked_for_again() {
+    for store in stores() {
+        let artifact = upload(&store.storage, "backups/d/b/1/", &noise(3 * PART), SMALL).await.unwrap();
+        store.storage.delete(&artifact.volumes[0].key).await.unwrap();
+        let read = store.storage.read(&artifact, 0..artifact.size_bytes).try_collect::<Vec<_>>().await;
+        let error = read.expect_err("it is gone");
+        assert_eq!(
+            (error.kind(), error.is_retryable()),
+            (ErrorKind::NotFound, false),
+            "{}: {error}",
+            store.name
+        );
+        assert!(!error.message().contains("127.0.0.1"), "{}: {error}", store.name);
+    }
+}
+
+#[tokio::test]
 async fn an_artifact_that_somebody_shortened_is_not_confirmed() {
     for store in stores().into_iter().filter(|store| store.has_volumes) {
         let mut upload = store.storage.upload(SMALL, |number| format!("backups/d/b/1/a.{number:03}"));

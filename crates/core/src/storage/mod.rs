@@ -18,6 +18,7 @@ mod unfinished;
 mod upload;
 mod writeback;
 
+use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -309,15 +310,20 @@ impl Storage {
                 async move {
                     let reader = operator.reader(&key).await.map_err(explain_read)?;
                     let stream = reader.into_bytes_stream(range).await.map_err(explain_read)?;
-                    Ok::<_, Error>(
-                        stream.map_err(|e| {
-                            Error::new(ErrorKind::Unavailable, "read an artifact", e.to_string())
-                        }),
-                    )
+                    Ok::<_, Error>(stream.map_err(explain_streamed))
                 }
             })
             .try_flatten()
             .boxed()
+    }
+}
+
+/// OpenDAL wraps its own error in one of the standard library's while a body is streamed.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+fn explain_streamed(e: io::Error) -> Error {
+    match e.get_ref().and_then(|inner| inner.downcast_ref::<opendal::Error>()) {
+        Some(inner) => error::explain("read an artifact", inner),
+        None => Error::new(ErrorKind::Unavailable, "read an artifact", e.to_string()),
     }
 }
 
