@@ -9,7 +9,6 @@ mod contract;
 mod crowd;
 mod faults;
 mod large;
-mod proxy;
 mod requests;
 mod support;
 mod table;
