@@ -4,7 +4,7 @@ use reqwest::Method;
 use respaldo_testkit::scenario::{Api, Host as _, Key, Source};
 use serde_json::json;
 
-use super::support::{assert_whole, behind_a_proxy, later, queued, registered};
+use super::support::{assert_whole, behind_a_proxy, later, queued, scheduled, scheduled_backups};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_the_bucket_is_not_there_nothing_is_registered_until_it_is() {
@@ -38,19 +38,26 @@ async fn where_the_bucket_is_somebody_else_s_a_database_is_registered_and_its_ba
     let Some((proxy, host)) = behind_a_proxy().await else { return };
     let (api, source) = (Api::of(&host), Source::new());
     proxy.refuse("s3", "AccessDenied");
-    let database = registered(&api, &source).await;
+    let database = scheduled(&api, &source).await;
     let log = host.cloud.function("register").log();
     assert!(log.contains("the store refused access") && log.contains("permissions"), "{log}");
     let dump = queued(&api, &database).await;
     let ended = api.ended(&dump["id"]).await;
     assert_eq!((&ended["status"], &ended["attempts"]), (&json!("failed"), &json!(1)), "{ended}");
-    assert!(ended["error"].to_string().contains("check the store's credentials and its permissions"), "{ended}");
+    assert!(
+        ended["error"].to_string().contains("check the store's credentials and its permissions"),
+        "{ended}"
+    );
+    // A tick finds what it finds, and the slot has its outcome.
+    later(&host).await;
+    let failed = "/backups?kind=scheduled&status=failed";
+    api.until(failed, "the slot's backup has failed", |failed| failed[0].is_object()).await;
     assert_eq!(host.stored().await, Vec::<String>::new());
     // Once it may, what storage is owed is written, and backups succeed.
     proxy.heal();
     later(&host).await;
     let definitions = host.stored().await.into_iter().filter(|key| key.contains("/databases/")).count();
     assert_eq!(definitions, 1, "{:?}", host.stored().await);
-    api.back_up(&database).await;
+    scheduled_backups(&api, 1).await;
     assert_whole(&api, &host, 1).await;
 }

@@ -5,7 +5,8 @@ use respaldo_testkit::scenario::{Api, Host as _, Source, assert_nothing_leaked};
 use serde_json::json;
 
 use super::support::{
-    assert_whole, behind_a_proxy, job, later, queued, registered, running, scheduled, scheduled_backups, until,
+    assert_whole, behind_a_proxy, job, later, queued, registered, running, scheduled, scheduled_backups,
+    until,
 };
 
 /// DynamoDB's codes, and what their errors say is to be done.
@@ -160,7 +161,8 @@ async fn a_worker_whose_credentials_expire_goes_on_when_there_are_new_ones() {
     proxy.refuse("dynamodb", "ExpiredTokenException");
     let message = json!({ "v": 1, "job_id": dump["id"] }).to_string();
     host.cloud.moto.send(&host.cloud.queue("long").url, &message).await;
-    until("the worker has tried", &host, async || host.log().contains("a job's run could not be recorded")).await;
+    until("the worker has tried", &host, async || host.log().contains("a job's run could not be recorded"))
+        .await;
     let log = host.log();
     assert!(log.contains("the credentials for AWS have expired") && log.contains("renew them"), "{log}");
     proxy.heal();

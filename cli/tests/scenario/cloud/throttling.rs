@@ -1,12 +1,13 @@
 //! A table and a bucket that take no more requests: now and then, or none at all for a while.
 
+use reqwest::Method;
 use respaldo_testkit::aws::Fault;
 use respaldo_testkit::scenario::{Api, Host as _, Key, Source};
-use reqwest::Method;
 use serde_json::json;
 
 use super::support::{
-    assert_whole, behind_a_proxy, job, later, queued, registered, running, scheduled, scheduled_backups, until,
+    assert_whole, behind_a_proxy, job, later, queued, registered, running, scheduled, scheduled_backups,
+    until,
 };
 
 const THROTTLED: [&str; 2] = ["ProvisionedThroughputExceededException", "ThrottlingException"];
@@ -91,9 +92,8 @@ async fn a_request_at_a_throttled_table_is_answered_503_and_made_once_when_it_is
     let fields = source.fields(json!({}));
     let post = || api.request(Method::POST, "/databases", Key::Admin).header("idempotency-key", "once");
     for operation in ["PutItem", "UpdateItem"] {
-        proxy.rule(move |call| {
-            (call.operation == operation).then_some(Fault::Refused("ThrottlingException"))
-        });
+        proxy
+            .rule(move |call| (call.operation == operation).then_some(Fault::Refused("ThrottlingException")));
         let refused = api.send(post().json(&fields)).await;
         refused.expect_problem(503, None);
         assert_eq!((refused.header("retry-after"), &refused.json()["retryable"]), ("5", &json!(true)));

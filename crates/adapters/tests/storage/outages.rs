@@ -59,7 +59,11 @@ async fn a_refusal_that_only_a_person_can_mend_fails_at_once_and_says_how() {
 fn registration() -> Registration {
     let fields = json!({"name": "a", "engine": "mysql", "host": "db", "database_name": "a"});
     let Value::Object(fields) = fields else { unreachable!("it is an object") };
-    Registration { fields, uid: Some("01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap()), ..Registration::default() }
+    Registration {
+        fields,
+        uid: Some("01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap()),
+        ..Registration::default()
+    }
 }
 
 #[tokio::test]

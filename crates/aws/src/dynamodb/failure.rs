@@ -1,10 +1,11 @@
 //! What DynamoDB and its SDK say, in the product's words.
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
 use respaldo_core::{Error, ErrorKind};
 
 use super::Dynamo;
+use crate::answer::whole;
 
 /// Whether a write was refused because its condition did not hold.
 pub(super) fn is_refusal<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
@@ -32,7 +33,7 @@ impl Dynamo {
                 let message = meta.message().unwrap_or("it gives no reason");
                 self.refused(operation, call, meta.code().unwrap_or("an unnamed error"), message)
             }
-            other => unsent(operation, &DisplayErrorContext(other).to_string()),
+            other => unsent(operation, &whole(other)),
         }
     }
 

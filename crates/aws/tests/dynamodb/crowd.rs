@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use respaldo_core::ports::NewDatabase;
+use respaldo_testkit::aws::Proxy;
 use respaldo_testkit::catalog::Store;
 use respaldo_testkit::catalog::sample::{at, database};
 

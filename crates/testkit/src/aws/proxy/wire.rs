@@ -55,7 +55,9 @@ impl Request {
     pub(super) async fn refuse(&self, client: &mut TcpStream, code: &str) -> Option<()> {
         let call = self.call();
         let (status, kind, body) = if call.service == "s3" {
-            let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>simulated</Message></Error>");
+            let body = format!(
+                "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>simulated</Message></Error>"
+            );
             (s3_status(code), "application/xml", body)
         } else {
             let status = if code == "InternalServerError" { 500 } else { 400 };
@@ -147,8 +149,12 @@ mod tests {
             ("GET /b?list-type=2", "ListObjectsV2"),
             ("HEAD /b/r/k", "HeadObject"),
         ] {
-            let signed = "Authorization: AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/s3/aws4_request, S=0";
-            assert_eq!(call(first, signed), Call { service: "s3".into(), operation: operation.into(), attempt: 1 });
+            let signed =
+                "Authorization: AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/s3/aws4_request, S=0";
+            assert_eq!(
+                call(first, signed),
+                Call { service: "s3".into(), operation: operation.into(), attempt: 1 }
+            );
         }
         let headers = "authorization: A Credential=AK/20260101/us-east-1/sqs/aws4_request\r\n\
                        X-Amz-Target: AmazonSQS.SendMessage\r\namz-sdk-request: attempt=2; max=3";
