@@ -108,7 +108,7 @@ fn unsent(operation: &str, context: &str) -> Error {
         )
         .with_mend("give the function or task a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
     }
-    if lower.contains("region") && !lower.contains("dispatch") {
+    if lower.contains("missing region") {
         return Error::new(ErrorKind::Config, operation, format!("no region is known: {context}"))
             .with_mend("add ?region=… to the catalog's URL, or set AWS_REGION");
     }
