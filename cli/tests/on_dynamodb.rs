@@ -97,7 +97,7 @@ impl Place {
 
 /// Whether a line begins with a time of this millennium.
 fn is_of_the_log(line: &str) -> bool {
-    line.starts_with("2")
+    line.starts_with('2')
 }
 
 /// Everything that opens a catalog.
