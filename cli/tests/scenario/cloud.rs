@@ -1,6 +1,10 @@
 //! The functions' binaries on Lambda, DynamoDB, S3 and SQS, all emulated, with `respaldo worker`.
 
+mod buckets;
+mod credentials;
 mod faults;
+mod support;
+mod throttling;
 
 mod scenarios {
     use respaldo_testkit::scenario::{CloudHost, functions_folder};

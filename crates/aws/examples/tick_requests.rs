@@ -6,8 +6,6 @@
 
 #[path = "../tests/dynamodb/crowd.rs"]
 mod crowd;
-#[path = "../tests/dynamodb/proxy.rs"]
-mod proxy;
 #[path = "../tests/dynamodb/support.rs"]
 mod support;
 

@@ -60,12 +60,13 @@ fn unreachable(operation: &str, why: impl Into<String>) -> Error {
         .with_mend("check network, region and endpoint, and that credentials can be had here")
 }
 
-/// An error with its causes: the outermost alone says nothing.
+/// An error with its causes, in one line: the outermost alone says nothing, and some tell a whole list.
 pub(crate) fn whole(error: &(impl std::error::Error + ?Sized)) -> String {
-    let mut text = error.to_string();
+    let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
+    let mut text = first_line(error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        text = format!("{text}: {}", first_line(error.to_string()));
         cause = error.source();
     }
     text

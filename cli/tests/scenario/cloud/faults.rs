@@ -1,44 +1,17 @@
-//! What goes wrong in a cloud: messages that nobody can read, processes that are killed, deadlines, and
-//! storage that is not there.
+//! What goes wrong in a cloud: messages that nobody can read, processes that are killed, deadlines.
 
 use std::time::Duration;
 
 use respaldo_testkit::lambda::Delivery;
 use respaldo_testkit::scenario::{Api, CloudHost, Host as _, Source, functions_folder};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+
+use super::support::{manifests, queued, registered, running, until};
 
 async fn host(variables: &[(&str, &str)], timeout: Duration) -> Option<CloudHost> {
     let functions = functions_folder(crate::respaldo())?;
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Some(CloudHost::start_within(functions, crate::respaldo(), variables, timeout).await)
-}
-
-/// Waits until something of the cloud holds.
-async fn until(what: &str, host: &CloudHost, mut holds: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < Duration::from_mins(1), "waited in vain until {what}\n{}", host.log());
-        sleep(Duration::from_millis(100)).await;
-    }
-}
-
-async fn registered(api: &Api<'_>, source: &Source) -> Value {
-    api.post("/databases", &source.fields(json!({}))).await.expect(201)
-}
-
-async fn queued(api: &Api<'_>, database: &Value) -> Value {
-    api.post("/backups", &json!({ "database_id": database["id"] })).await.expect(202)
-}
-
-async fn running(api: &Api<'_>, job: &Value) {
-    let path = format!("/jobs/{}", job["id"].as_str().unwrap());
-    api.until(&path, "the dump is at work", |job| job["status"] == "running").await;
-}
-
-/// The artifacts of all backups in storage.
-async fn manifests(host: &CloudHost) -> usize {
-    host.stored().await.iter().filter(|key| key.ends_with("manifest.json")).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,27 +85,6 @@ async fn a_dump_that_does_not_end_before_its_deadline_ends_on_the_worker() {
     api.succeeded(&job["id"]).await;
     assert_eq!(manifests(&host).await, 1);
     assert_eq!(host.open_uploads().await, Vec::<String>::new());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bucket_that_is_not_there_is_told_with_what_to_do_and_leaves_nothing_running() {
-    let endpoint = respaldo_testkit::aws::Moto::shared().endpoint();
-    let storage = format!("s3://nobody-s-bucket-7f3a/r?endpoint={endpoint}&region=us-east-1");
-    let Some(host) = host(&[("STORAGE_URL", storage.as_str())], Duration::from_mins(15)).await else {
-        return;
-    };
-    let (api, source) = (Api::of(&host), Source::new());
-    let refused = api.post("/databases", &source.fields(json!({}))).await;
-    refused.expect_problem(503, None);
-    let told = refused.json();
-    assert!(told["mend"].as_str().unwrap().contains("make the bucket"), "{told}");
-    // A database that is there already has its backup fail, for good and in the same words.
-    if let Some(database) = api.get("/databases").await.expect(200).get(0) {
-        let job = queued(&api, database).await;
-        let ended = api.ended(&job["id"]).await;
-        assert_eq!((&ended["status"], &ended["attempts"]), (&json!("failed"), &json!(1)), "{ended}");
-        assert!(ended["error"].to_string().contains("make the bucket"), "{ended}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

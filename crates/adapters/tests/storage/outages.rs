@@ -1,13 +1,19 @@
 //! Whole backups to a store that is slow, throttles, goes away, or refuses for a reason that it names.
 
+use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use respaldo_core::ErrorKind;
 use respaldo_core::backup;
+use respaldo_core::databases::{self, Change, Registration};
 use respaldo_core::jobs::Ran;
 use respaldo_core::model::Status;
+use respaldo_core::tick::tick;
+use respaldo_testkit::app::TestApp;
 use respaldo_testkit::s3::{Fault, Operation, S3Server, When};
+use serde_json::{Value, json};
 
 use super::support::{Installation, s3};
 
@@ -47,6 +53,55 @@ async fn a_refusal_that_only_a_person_can_mend_fails_at_once_and_says_how() {
             installation.settle().await;
             installation.assert_promises(&server).await;
         }
+    }
+}
+
+fn registration() -> Registration {
+    let fields = json!({"name": "a", "engine": "mysql", "host": "db", "database_name": "a"});
+    let Value::Object(fields) = fields else { unreachable!("it is an object") };
+    Registration {
+        fields,
+        uid: Some("01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap()),
+        ..Registration::default()
+    }
+}
+
+#[tokio::test]
+async fn where_the_bucket_is_not_there_nothing_is_registered_and_later_it_is_once() {
+    let server = S3Server::start();
+    let mut test = TestApp::new();
+    test.app.storage = s3(&server, "");
+    server.fail(When::always(), Fault::Code(404, "NoSuchBucket"));
+    for _twice in 0..2 {
+        let error = databases::register(&test.app, registration()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.mend().unwrap().contains("make the bucket"), "{error}");
+        assert_eq!(databases::list(&test.app, None, 9).await.unwrap(), []);
+    }
+    server.heal();
+    let database = databases::register(&test.app, registration()).await.unwrap();
+    assert_eq!(databases::list(&test.app, None, 9).await.unwrap(), [database]);
+    assert_eq!(server.keys().len(), 1, "its definition");
+}
+
+#[tokio::test]
+async fn what_a_store_refuses_to_keep_of_a_database_is_written_by_a_later_tick() {
+    let server = S3Server::start();
+    let mut test = TestApp::new();
+    test.app.storage = s3(&server, "");
+    let changed = databases::register(&test.app, registration()).await.unwrap();
+    let id = changed.id;
+    for (status, code) in [(403, "AccessDenied"), (400, "ExpiredToken"), (404, "NoSuchBucket")] {
+        server.fail(When::always(), Fault::Code(status, code));
+        // A change is made in the catalog, whatever storage says.
+        let Value::Object(fields) = json!({"name": code}) else { unreachable!("it is an object") };
+        let change = Change { fields, ..Change::default() };
+        let changed = databases::change(&test.app, id, change).await.unwrap();
+        assert_eq!((&*changed.settings.name, changed.definition_stale), (code, true));
+        server.heal();
+        test.clock.advance(SignedDuration::from_mins(2));
+        assert_eq!(tick(&test.app).await.unwrap().defined, 1, "{code}");
+        assert!(fs::read_to_string(server.file(&server.keys()[0])).unwrap().contains(code));
     }
 }
 

@@ -35,6 +35,8 @@ impl Dynamo {
         Error::new(ErrorKind::Unavailable, operation, why)
     }
 
+    /// Whoever made a request is told that the installation's own settings do not hold together: none of his
+    /// credentials are meant.
     fn refused(&self, operation: &str, call: &str, code: &str, message: &str) -> Error {
         let table = &self.table;
         let new =
@@ -56,20 +58,23 @@ impl Dynamo {
             | "ReplicatedWriteConflictException" => {
                 new(ErrorKind::Unavailable, &format!("the table {table} takes no more requests now"))
             }
+            // The next try may be made by a process that has new ones.
             "ExpiredTokenException" | "ExpiredToken" => {
-                new(ErrorKind::Denied, "the credentials have expired").with_mend("renew them")
+                new(ErrorKind::Config, "the credentials for AWS have expired")
+                    .with_retryable(true)
+                    .with_mend("renew them")
             }
             "UnrecognizedClientException"
             | "InvalidClientTokenId"
             | "InvalidSignatureException"
             | "IncompleteSignatureException"
             | "MissingAuthenticationTokenException" => {
-                new(ErrorKind::Denied, "the credentials are not accepted").with_mend(
+                new(ErrorKind::Config, "the credentials for AWS are not accepted").with_mend(
                     "correct the access key, the secret key and the region; is the machine's clock right?",
                 )
             }
             "AccessDeniedException" | "NotAuthorized" => {
-                new(ErrorKind::Denied, &format!("the role may not do dynamodb:{call} on the table {table}"))
+                new(ErrorKind::Config, &format!("the role may not do dynamodb:{call} on the table {table}"))
                     .with_mend(format!("allow dynamodb:{call} on the table and on its indexes"))
             }
             "InternalServerError"
@@ -104,7 +109,7 @@ fn unsent<E: std::error::Error + 'static>(operation: &str, error: &SdkError<E, H
     let lower = context.to_lowercase();
     if ours && (lower.contains("credential") || lower.contains("identity")) {
         return Error::new(
-            ErrorKind::Denied,
+            ErrorKind::Config,
             operation,
             format!("there are no credentials for AWS: {context}"),
         )

@@ -3,10 +3,10 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use respaldo_core::ports::NewDatabase;
+use respaldo_testkit::aws::Proxy;
 use respaldo_testkit::catalog::Store;
 use respaldo_testkit::catalog::sample::{at, database};
 
-use crate::proxy::Proxy;
 use crate::support::{Table, config, on_dynalite};
 
 const DUE: u128 = 10;
@@ -55,7 +55,7 @@ pub(crate) async fn requests_of_a_tick(many: usize) -> Vec<String> {
     let catalog = through.open().await;
     assert_eq!(catalog.due_databases(at(1), 1_000).await.unwrap().len(), 10);
     assert!(catalog.due_jobs(at(1), 1_000).await.unwrap().is_empty());
-    let mut seen = proxy.take_seen();
+    let mut seen: Vec<_> = proxy.take_seen().into_iter().map(|call| call.operation).collect();
     seen.sort();
     seen
 }

@@ -11,7 +11,6 @@ mod faults;
 mod lag;
 mod large;
 mod moving;
-mod proxy;
 mod quirks;
 mod requests;
 mod stand_in;

@@ -12,12 +12,11 @@ use respaldo_core::transfer::{
     DOCUMENTS, Export, Import, Imported, MARKER, Outcome, export, import, refuse_unfinished,
 };
 use respaldo_core::{ErrorKind, Result};
-use respaldo_testkit::aws::Dynalite;
+use respaldo_testkit::aws::{Dynalite, Fault, Proxy};
 use respaldo_testkit::catalog::MemoryCatalog;
 use respaldo_testkit::catalog::content::{Content, content};
 use respaldo_testkit::catalog::sample::{at, database, job, job_without_a_database, line};
 
-use crate::proxy::{Fault, Proxy};
 use crate::support::Table;
 
 /// Tables that are filled at once.

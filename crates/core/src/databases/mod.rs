@@ -85,7 +85,8 @@ pub(crate) fn new_settings(app: &App, fields: &Map<String, Value>) -> Result<Set
     frame.patched(&app.limits.defaults)?.patched(fields)
 }
 
-/// Stores a new database and its definition.
+/// Stores a new database and its definition. Where storage is not what the settings say, nothing is registered:
+/// whoever asked mends them and asks again, and finds no other half of the first time.
 pub(crate) async fn create(
     app: &App,
     uid: DatabaseUid,
@@ -115,18 +116,32 @@ pub(crate) async fn create(
     };
     database.set_due(next_due(uid, &database.settings, now)?);
     let created = app.catalog.create_database(NewDatabase(database)).await?;
+    let defined = definition::write(app, created.clone()).await;
+    if let Err(e) = &defined
+        && e.kind() == ErrorKind::Config
+        // Where even this cannot be done, the database is there, and its definition the tick's.
+        && delete_record(app, created.clone(), false).await.is_ok()
+    {
+        return defined;
+    }
     app.events.publish(Event::DatabaseRegistered(Box::new(created.clone()))).await?;
-    define(app, created).await
+    or_later(app, created, defined).await
 }
 
-/// Writes the definition; storage that cannot be reached now is left to the tick.
+/// Writes the definition of a changed database, now or by a tick: the change is made already.
 pub(crate) async fn define(app: &App, database: Database) -> Result<Database> {
-    match definition::write(app, database.clone()).await {
-        Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Storage) => {
+    let defined = definition::write(app, database.clone()).await;
+    or_later(app, database, defined).await
+}
+
+/// A definition that cannot be stored now is left to the tick.
+async fn or_later(app: &App, database: Database, defined: Result<Database>) -> Result<Database> {
+    match defined {
+        Err(e) if matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Storage | ErrorKind::Config) => {
             app.events.publish(Event::TickFailed(e.within("write a database's definition"))).await?;
             Ok(database)
         }
-        written => written,
+        defined => defined,
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod network;
 mod private;
+mod proxy;
 mod queue;
 mod s3;
 mod shared;
@@ -25,6 +26,7 @@ use serde_json::Value;
 
 use crate::host;
 use private::Private;
+pub use proxy::{Call, Fault, Proxy};
 pub use queue::{Message, Queue};
 pub use s3::Bucket;
 use shared::Shared;

@@ -36,6 +36,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// The services.
     pub moto: Moto,
+    /// Where the functions reach them instead of at their own endpoint: a proxy's.
+    pub through: Option<String>,
     /// Variables of all functions: `CATALOG_URL`, the keys. They win over what the plan gives.
     pub variables: Vec<(String, String)>,
     /// The longest time of an event.
@@ -72,6 +74,11 @@ impl Cloud {
         }
         variables.retain(|(name, _)| plan.variables.iter().all(|(other, _)| other != name));
         variables.extend(plan.variables);
+        if let Some(through) = &plan.through {
+            for (_, value) in &mut variables {
+                *value = value.replace(&moto.endpoint(), through);
+            }
+        }
         let deploy = |(name, _): (&str, bool)| {
             let binary = plan.binaries.join(format!("respaldo-{name}"));
             let function = Lambda::new(name, binary, &plan.folder, variables.clone(), plan.timeout);

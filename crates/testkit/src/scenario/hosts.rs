@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 
 use super::{ADMIN_KEY, Capabilities, DELETE_KEY, Host, MASTER_KEY, RESTORE_KEY};
-use crate::aws::{Bucket, Moto};
+use crate::aws::{Bucket, Moto, Proxy};
 use crate::clock_shift::ShiftedClock;
 use crate::host;
 use crate::lambda::{Cloud, Delivery, Plan, Worker};
@@ -145,6 +145,24 @@ impl CloudHost {
         variables: Vec<(String, String)>,
         timeout: Duration,
     ) -> Self {
+        Self::deploy(functions, respaldo, variables, timeout, None).await
+    }
+
+    /// The same with a proxy between all its processes and the services.
+    pub async fn start_behind(functions: PathBuf, respaldo: &Path) -> (Proxy, Self) {
+        let proxy = Proxy::before(&Moto::shared().endpoint()).await;
+        let through = Some(proxy.endpoint.clone());
+        let host = Self::deploy(functions, respaldo, Vec::new(), LONGEST_EVENT, through).await;
+        (proxy, host)
+    }
+
+    async fn deploy(
+        functions: PathBuf,
+        respaldo: &Path,
+        variables: Vec<(String, String)>,
+        timeout: Duration,
+        through: Option<String>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = ShiftedClock::new(folder.path());
         let moto = Moto::shared();
@@ -157,6 +175,7 @@ impl CloudHost {
             binaries: functions,
             folder: folder.path().join("functions"),
             moto,
+            through,
             variables: all,
             timeout,
         });
