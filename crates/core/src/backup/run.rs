@@ -9,6 +9,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::SignedDuration;
+
 use super::adopt::{self, Finished};
 use super::attempt::{Attempt, Dumped, Supply};
 use super::engine_of;
@@ -27,6 +29,9 @@ use crate::storage::Upload;
 use crate::upload::incoming::Sent;
 use crate::{Error, ErrorKind, Result};
 
+/// How soon a backup that gave way to a restore looks again whether that has ended.
+const GIVES_WAY_FOR: SignedDuration = SignedDuration::from_secs(5);
+
 /// Works on a dump job: takes its lease, dumps, proves, commits. Every failure that belongs to the job is
 /// written into its record; `Err` is only what could not be written there.
 pub async fn run(app: &App, id: JobId, worker: &Worker) -> Result<Ran> {
@@ -42,7 +47,7 @@ pub async fn run(app: &App, id: JobId, worker: &Worker) -> Result<Ran> {
 /// Whether it has to stay in the queue because its database is being restored: a restore in place leaves half of a
 /// database to be dumped meanwhile. It may have been asked for after the backup. Ticks ring again.
 async fn waits_for_a_restore(app: &App, job: &Job) -> Result<bool> {
-    if !matches!(job.backup()?.kind, BackupKind::Scheduled | BackupKind::Manual) {
+    if !job.backup()?.kind.is_ordinary() {
         return Ok(false);
     }
     Ok(jobs::active_restore(app, job.owner()?.id).await?.is_some())
@@ -89,6 +94,12 @@ impl<'a> Running<'a> {
     async fn work(&self, job: &Job) -> Result<Ran> {
         if job.cancel_requested {
             return self.end(Job::cancelled).await;
+        }
+        match waits_for_a_restore(self.app, job).await {
+            // Taken at the same time: each looks for the other once it has begun, and this one gives way.
+            Ok(true) => return self.end(|job, fence, now| job.put_back(fence, now + GIVES_WAY_FOR)).await,
+            Ok(false) => {}
+            Err(e) => return self.failed(e.within("look for a restore")).await,
         }
         match adopt::adopt_or_clean(self.app, job, self.held.fence).await {
             Ok(Some(finished)) => return self.commit(finished).await,

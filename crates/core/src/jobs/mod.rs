@@ -12,7 +12,7 @@ mod worker;
 pub(crate) use self::place::live_places;
 pub(crate) use self::run::{Held, Post, in_place, take};
 pub use self::run::{Ran, run};
-pub(crate) use self::unended::{active_restore, needed, restores_of};
+pub(crate) use self::unended::{active_restore, needed, restores_of, running_dump};
 pub use self::worker::{MARGIN, Worker};
 use crate::app::App;
 use crate::model::{Job, JobId};

@@ -1,7 +1,7 @@
 //! What the jobs that have not ended need.
 
 use crate::app::App;
-use crate::model::{DatabaseId, Job, JobId, Restoration};
+use crate::model::{DatabaseId, Job, JobId, Restoration, Status};
 use crate::package;
 use crate::{Error, Result};
 
@@ -49,6 +49,17 @@ pub(crate) async fn needed(
 pub(crate) async fn active_restore(app: &App, database: DatabaseId) -> Result<Option<JobId>> {
     let into_it = |job: &Job| job.restoration().is_ok_and(|restoration| restoration.same_database);
     Ok(app.catalog.unended(Some(database)).await?.iter().find(|job| into_it(job)).map(|job| job.id))
+}
+
+/// A dump of this database that is being made now, and not for a restore.
+pub(crate) async fn running_dump(app: &App, database: DatabaseId) -> Result<Option<JobId>> {
+    let now = app.now();
+    let is_made = |job: &Job| {
+        job.status == Status::Running
+            && !job.lease_expired(now)
+            && job.backup().is_ok_and(|backup| backup.kind.is_ordinary())
+    };
+    Ok(app.catalog.unended(Some(database)).await?.iter().find(|job| is_made(job)).map(|job| job.id))
 }
 
 /// Restores that wait or run and work on this target, on the server that the database lies on.

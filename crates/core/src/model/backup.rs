@@ -23,6 +23,11 @@ pub enum BackupKind {
 }
 
 impl BackupKind {
+    /// Whether it is dumped for its own sake: not for a restore, and not from a user's file.
+    pub fn is_ordinary(self) -> bool {
+        matches!(self, Self::Scheduled | Self::Manual)
+    }
+
     /// The name in records and requests.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -139,12 +139,26 @@ impl<'a> Restoring<'a> {
             self.log.info("another restore of the same target is at work; waiting for its end");
             return Ok(Done::Waiting(self.app().now() + load::LOOK_AGAIN));
         }
+        if let Some(dump) = self.keep(self.running_dump(&restoration)).await? {
+            self.log.info(format!(
+                "backup {dump} is being made of the database; waiting for its end (POST /jobs/{dump}/cancel ends it)"
+            ));
+            return Ok(Done::Waiting(self.app().now() + load::LOOK_AGAIN));
+        }
         let work: BoxFuture<'_, Result<Done, Stop>> = match restoration.action {
             RestoreAction::Load { backup } => Box::pin(load::load(self, backup)),
             RestoreAction::Undo { of } => Box::pin(undo::undo(self, of)),
             RestoreAction::Confirm { of } => Box::pin(undo::confirm(self, of)),
         };
         work.await
+    }
+
+    /// A dump of what is to be replaced: it would hold half of the one content and half of the other.
+    async fn running_dump(&self, restoration: &Restoration) -> Result<Option<JobId>> {
+        if !restoration.same_database {
+            return Ok(None);
+        }
+        jobs::running_dump(self.app(), self.database.id).await
     }
 
     async fn run(self) -> Result<Ran> {
@@ -206,7 +220,7 @@ pub(super) enum Done {
         /// What the engine had to say.
         warnings: Vec<String>,
     },
-    /// Somebody else makes the safety backup, or restores the same target; look again then.
+    /// Somebody else makes the safety backup, restores the same target or dumps it; look again then.
     Waiting(Timestamp),
 }
 

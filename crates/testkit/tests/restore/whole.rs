@@ -1,6 +1,7 @@
 //! Whole restores: what comes back, what undoes it, and what is refused.
 
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use respaldo_core::jobs::Ran;
@@ -10,7 +11,7 @@ use respaldo_core::retention::{self, Cron};
 use respaldo_core::schedule::Schedule;
 use respaldo_core::{ErrorKind, backup};
 use respaldo_testkit::app::{LEASE, TestApp};
-use respaldo_testkit::faults::FaultMode;
+use respaldo_testkit::faults::{Call, FaultMode};
 use respaldo_testkit::sqlite;
 use serde_json::json;
 
@@ -257,4 +258,29 @@ async fn a_backup_that_waits_does_not_begin_while_its_database_is_being_restored
     assert_eq!(restored.status, Status::Succeeded, "{:?}", restored.error);
     let made = Box::pin(damaged.test.run_to_end(waits.id)).await;
     assert_eq!(made.status, Status::Succeeded, "{:?}", made.error);
+}
+
+#[tokio::test]
+async fn a_restore_waits_for_the_end_of_a_backup_that_is_being_made() {
+    let damaged = Damaged::new().await;
+    let test = &damaged.test;
+    let made = backup::request(&test.app, damaged.database.id, None).await.unwrap();
+    test.faults.freeze_call(Call::Write);
+    let (ran, (restore, waited)) = tokio::join!(Box::pin(test.run(made.id)), async {
+        while test.faults.frozen() == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let restore = damaged.request(&request_of(damaged.backup.id)).await;
+        let ran = Box::pin(test.run(restore.id)).await.unwrap();
+        let waited = (ran, test.job(restore.id).await.status, damaged.content());
+        test.faults.thaw();
+        (restore, waited)
+    });
+    assert_eq!(waited, (Ran::Queued, Status::Queued, damaged.before.clone()), "it is still being read");
+    assert_eq!((ran.unwrap(), test.job(made.id).await.status), (Ran::Ended, Status::Succeeded));
+    let log = test.catalog.log(restore.id, 0, 100).await.unwrap();
+    assert!(log.iter().any(|entry| entry.line.contains(&format!("/jobs/{}/cancel", made.id))), "{log:?}");
+    let restored = Box::pin(test.run_to_end(restore.id)).await;
+    assert_eq!(restored.status, Status::Succeeded, "{:?}", restored.error);
+    assert_eq!(damaged.content(), damaged.healthy);
 }
