@@ -139,7 +139,7 @@ impl<'a> Restoring<'a> {
             self.log.info("another restore of the same target is at work; waiting for its end");
             return Ok(Done::Waiting(self.app().now() + load::LOOK_AGAIN));
         }
-        if let Some(dump) = self.keep(self.running_dump(&restoration)).await? {
+        if let Some(dump) = self.keep(self.running_dump(restoration)).await? {
             self.log.info(format!(
                 "backup {dump} is being made of the database; waiting for its end (POST /jobs/{dump}/cancel ends it)"
             ));
