@@ -9,8 +9,8 @@ use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, ContainerOverride, Failure, LaunchType, NetworkConfiguration,
     TaskOverride,
 };
-use jiff::SignedDuration;
-use respaldo_core::model::JobId;
+use jiff::{SignedDuration, Timestamp};
+use respaldo_core::model::{JobId, Status};
 use respaldo_core::ports::{Catalog, Clock};
 use respaldo_core::{Error, ErrorKind, Result};
 
@@ -103,6 +103,7 @@ fn refused(field: &str, why: &str) -> Error {
 pub struct FargateRunner {
     client: Client,
     task: Task,
+    most: u32,
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
 }
@@ -114,12 +115,20 @@ impl fmt::Debug for FargateRunner {
 }
 
 impl FargateRunner {
-    /// A runner that writes into the catalog for which jobs it has asked.
-    pub fn new(config: &SdkConfig, task: Task, catalog: Arc<dyn Catalog>, clock: Arc<dyn Clock>) -> Self {
-        Self { client: Client::new(config), task, catalog, clock }
+    /// A runner that writes into the catalog for which jobs it has asked, and has at most so many tasks at a time
+    /// whose jobs have not begun: as many as jobs may run at a time, because the others would only wait for a place.
+    pub fn new(
+        config: &SdkConfig,
+        task: Task,
+        most: u32,
+        catalog: Arc<dyn Catalog>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { client: Client::new(config), task, most, catalog, clock }
     }
 
-    /// Asks for a task that works on this job, unless one was asked for within five minutes.
+    /// Asks for a task that works on this job, unless one was asked for within five minutes, or too many have not
+    /// begun: then whoever gives a place back, or a tick, asks again.
     ///
     /// # Errors
     /// What the catalog fails with; what ECS answers, also where it answers that it could place no task. Asking
@@ -133,11 +142,53 @@ impl FargateRunner {
         if self.catalog.claim(&key, &token, now, until).await?.is_some() {
             return Ok(());
         }
-        let Err(error) = self.ask(job, &token).await else { return Ok(()) };
+        let asked = self.ask_in_a_slot(job, &token, now).await;
+        if let Ok(true) = asked {
+            return Ok(());
+        }
         // A claim that stays only delays the next try.
         let released = self.catalog.release_claim(&key, &token).await;
+        released.map_err(|e| match &asked {
+            Err(first) => e.within(&format!("ask again after: {first}")),
+            Ok(_) => e,
+        })?;
+        asked.map(drop)
+    }
+
+    /// False where no slot is free.
+    async fn ask_in_a_slot(&self, job: JobId, token: &str, now: Timestamp) -> Result<bool> {
+        let Some(slot) = self.slot(job, now).await? else { return Ok(false) };
+        let Err(error) = self.ask(job, token).await else { return Ok(true) };
+        let released = self.catalog.release_claim(&slot, &job.to_string()).await;
         released.map_err(|e| e.within(&format!("ask again after: {error}")))?;
         Err(error)
+    }
+
+    /// Takes a slot for a task that is to begin. One whose job has begun is free again.
+    async fn slot(&self, job: JobId, now: Timestamp) -> Result<Option<String>> {
+        let (mine, until) = (job.to_string(), now.checked_add(ASK_AGAIN_AFTER).ok());
+        for number in 0..self.most {
+            let slot = format!("runner/slot/{number:04}");
+            let Some(holder) = self.catalog.claim(&slot, &mine, now, until).await? else {
+                return Ok(Some(slot));
+            };
+            if holder == mine {
+                return Ok(Some(slot));
+            }
+            if self.is_queued(&holder).await? {
+                continue;
+            }
+            self.catalog.release_claim(&slot, &holder).await?;
+            if self.catalog.claim(&slot, &mine, now, until).await?.is_none() {
+                return Ok(Some(slot));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn is_queued(&self, job: &str) -> Result<bool> {
+        let Ok(id) = job.parse::<JobId>() else { return Ok(false) };
+        Ok(self.catalog.job(id).await?.is_some_and(|job| job.status == Status::Queued))
     }
 
     async fn ask(&self, job: JobId, token: &str) -> Result<()> {

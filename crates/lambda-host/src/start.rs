@@ -66,7 +66,8 @@ pub(crate) async fn host(function: Function, besides: fn() -> Router<App>) -> Re
     let doorbell = SqsDoorbell::new(&sdk, queues);
     let doorbell = match task {
         Some(task) => {
-            doorbell.with_fargate(FargateRunner::new(&sdk, task, Arc::clone(&catalog), clock.clone()))
+            let most = settings.limits.max_parallel_jobs;
+            doorbell.with_fargate(FargateRunner::new(&sdk, task, most, Arc::clone(&catalog), clock.clone()))
         }
         None => doorbell,
     };

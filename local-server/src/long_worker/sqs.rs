@@ -26,7 +26,8 @@ pub(super) async fn connect(mut installation: Installation) -> Result<Connected>
     let queue = queues.long.clone().map(|url| Arc::new(sqs::Queue::new(&config, url)) as Arc<dyn Queue>);
     let mut doorbell = SqsDoorbell::new(&config, queues);
     if let Some(task) = task {
-        let fargate = FargateRunner::new(&config, task, Arc::clone(&app.catalog), Arc::clone(&app.clock));
+        let (most, catalog) = (app.limits.max_parallel_jobs, Arc::clone(&app.catalog));
+        let fargate = FargateRunner::new(&config, task, most, catalog, Arc::clone(&app.clock));
         doorbell = doorbell.with_fargate(fargate);
     }
     app.doorbell = Arc::new(doorbell);

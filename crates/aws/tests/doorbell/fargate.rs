@@ -52,7 +52,7 @@ async fn tasks(moto: &Moto, cluster: &str) -> Vec<Value> {
 
 async fn runner(moto: &Moto, test: &TestApp, task: &Task) -> FargateRunner {
     let clock = Arc::clone(&test.clock) as Arc<dyn Clock>;
-    FargateRunner::new(&config(&moto.endpoint()).await, task.clone(), Arc::clone(&test.catalog), clock)
+    FargateRunner::new(&config(&moto.endpoint()).await, task.clone(), 4, Arc::clone(&test.catalog), clock)
 }
 
 #[tokio::test]

@@ -30,6 +30,9 @@ fn unplaced(failures: &Value) -> Answer {
     Answer::good(&json!({ "tasks": [], "failures": failures }))
 }
 
+/// As many tasks are started whose jobs have not begun.
+const MOST: u32 = 2;
+
 /// ECS and a catalog in which its runner writes down for which jobs it has asked.
 struct Stage {
     service: Service,
@@ -49,7 +52,8 @@ impl Stage {
             public_ip: false,
         };
         let clock = Arc::clone(&test.clock) as Arc<dyn Clock>;
-        let runner = FargateRunner::new(&service.config().await, task, Arc::clone(&test.catalog), clock);
+        let runner =
+            FargateRunner::new(&service.config().await, task, MOST, Arc::clone(&test.catalog), clock);
         Self { service, test, runner }
     }
 
@@ -153,4 +157,46 @@ async fn a_start_that_is_denied_names_what_to_allow() {
     let mend = error.mend().unwrap();
     assert!(mend.contains("ecs:RunTask") && mend.contains("iam:PassRole"), "{error}");
     assert_eq!(stage.service.asked().len(), 1, "what is denied is not tried again");
+}
+
+#[tokio::test]
+async fn no_more_tasks_are_started_than_can_begin_with_their_jobs() {
+    let stage = Stage::with([started()]).await;
+    let jobs: Vec<Job> = (0..4).map(|_| long_job()).collect();
+    for job in &jobs {
+        assert!(stage.test.catalog.create_job(job).await.unwrap());
+    }
+    for job in jobs.iter().chain(&jobs) {
+        stage.start(job).await.unwrap();
+    }
+    assert_eq!(stage.tokens().len(), 2, "the others would only wait for a place");
+
+    // One has ended, which is as good as having begun.
+    respaldo_core::jobs::cancel(&stage.test.app, jobs[0].id).await.unwrap();
+    for job in &jobs[1..] {
+        stage.start(job).await.unwrap();
+    }
+    let tokens = stage.tokens();
+    assert_eq!(tokens.len(), 3);
+    assert!(tokens[2].starts_with(&jobs[2].id.to_string()), "{tokens:?}");
+
+    // The second task and the third one never came up.
+    stage.test.clock.advance(SignedDuration::from_mins(6));
+    for job in &jobs[1..] {
+        stage.start(job).await.unwrap();
+    }
+    assert_eq!(stage.tokens().len(), 5);
+}
+
+#[tokio::test]
+async fn a_start_that_failed_leaves_its_slot_to_the_next() {
+    let denied = Answer::refusal(400, "ThrottlingException", "Rate exceeded");
+    let stage = Stage::with([denied]).await;
+    for _ in 0..2 * MOST {
+        let job = long_job();
+        assert!(stage.test.catalog.create_job(&job).await.unwrap());
+        let before = stage.tokens().len();
+        stage.start(&job).await.unwrap_err();
+        assert!(stage.tokens().len() > before, "it was asked for");
+    }
 }
