@@ -48,7 +48,7 @@ async fn wherever_a_deadline_cuts_a_backup_off_s3_keeps_no_part_of_it() {
 
 /// A backup whose host goes while S3 is asked to begin an upload, which it does when nobody waits for it.
 async fn begun_too_late(installation: &Installation, server: &S3Server) -> Job {
-    server.fail(When::nth(Operation::CreateUpload, 1), Fault::Slow(Duration::from_secs(1)));
+    server.fail(When::nth(Operation::CreateUpload, 1), Fault::Slow(Duration::from_secs(3)));
     let worker = Worker::new("hasty");
     let ((job, ran), ()) = tokio::join!(run(installation, &worker), async {
         while server.hanging() == 0 {
