@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_config::SdkConfig;
 use aws_sdk_ecs::Client;
@@ -18,6 +19,8 @@ use crate::answer::{Call, failed};
 
 /// For so long no second task is asked for one job: a task takes a minute or two until it has the lease.
 const ASK_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(5);
+/// For so long no slot is looked for after none was free: a tick rings for all that wait, one after the other.
+const FULL_FOR: SignedDuration = SignedDuration::from_secs(2);
 const START: &str = "start a task";
 const RUN: Call = Call {
     operation: START,
@@ -104,6 +107,8 @@ pub struct FargateRunner {
     client: Client,
     task: Task,
     most: u32,
+    /// No slot was free; in milliseconds since 1970.
+    full_until: Arc<AtomicI64>,
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
 }
@@ -124,7 +129,7 @@ impl FargateRunner {
         catalog: Arc<dyn Catalog>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { client: Client::new(config), task, most, catalog, clock }
+        Self { client: Client::new(config), task, most, full_until: Arc::default(), catalog, clock }
     }
 
     /// Asks for a task that works on this job, unless one was asked for within five minutes, or too many have not
@@ -135,6 +140,9 @@ impl FargateRunner {
     /// again is free then.
     pub async fn start(&self, job: JobId) -> Result<()> {
         let now = self.clock.now();
+        if now.as_millisecond() < self.full_until.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let key = format!("runner/{job}");
         // A try that is repeated by the SDK is one task; the next one after five minutes is another.
         let token = format!("{job}-{}", now.as_millisecond());
@@ -157,7 +165,11 @@ impl FargateRunner {
 
     /// False where no slot is free.
     async fn ask_in_a_slot(&self, job: JobId, token: &str, now: Timestamp) -> Result<bool> {
-        let Some(slot) = self.slot(job, now).await? else { return Ok(false) };
+        let Some(slot) = self.slot(job, now).await? else {
+            let until = now.checked_add(FULL_FOR).unwrap_or(now);
+            self.full_until.store(until.as_millisecond(), Ordering::Relaxed);
+            return Ok(false);
+        };
         let Err(error) = self.ask(job, token).await else { return Ok(true) };
         let released = self.catalog.release_claim(&slot, &job.to_string()).await;
         released.map_err(|e| e.within(&format!("ask again after: {error}")))?;

@@ -5,8 +5,8 @@ use respaldo_testkit::scenario::{Api, Host as _, Source, assert_nothing_leaked};
 use serde_json::json;
 
 use super::support::{
-    assert_whole, behind_a_proxy, job, later, queued, registered, running, scheduled, scheduled_backups,
-    until,
+    assert_whole, behind_a_proxy, dumped_past_a_refusing_table, job, later, queued, registered, scheduled,
+    scheduled_backups, until,
 };
 
 /// DynamoDB's codes, and what their errors say is to be done.
@@ -108,20 +108,7 @@ async fn a_dump_whose_credentials_expire_under_way_is_taken_over_and_not_made_tw
         let Some((proxy, host)) = behind_a_proxy().await else { return };
         let (api, source) = (Api::of(&host), Source::new());
         let database = registered(&api, &source).await;
-        let hold = source.hold();
-        let dump = queued(&api, &database).await;
-        running(&api, &dump).await;
-        proxy.refuse("dynamodb", code);
-        drop(hold);
-        let function = host.cloud.function("dump");
-        until("the invocation ends", &host, async || function.log().contains("goes back to its queue")).await;
-        proxy.heal();
-        // Its lease has an owner until it runs out, and then the next tick rings.
-        later(&host).await;
-        api.succeeded(&dump["id"]).await;
-        let ended = job(&api, &dump).await;
-        assert_eq!((&ended["status"], &ended["attempts"]), (&json!("succeeded"), &json!(2)), "{ended}");
-        assert_whole(&api, &host, 1).await;
+        dumped_past_a_refusing_table((&proxy, &host), &api, (&source, &database), code).await;
         api.back_up(&database).await;
         assert_whole(&api, &host, 2).await;
     }

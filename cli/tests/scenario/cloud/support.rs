@@ -79,3 +79,27 @@ pub(super) async fn scheduled_backups(api: &Api<'_>, wanted: usize) {
     let are = |answer: &Value| answer.as_array().is_some_and(|backups| backups.len() >= wanted);
     api.until(path, "the slots have their backups", are).await;
 }
+
+/// A dump under way whose table refuses everything with this code, until its invocation has ended: it is taken over
+/// and not made twice.
+pub(super) async fn dumped_past_a_refusing_table(
+    (proxy, host): (&Proxy, &CloudHost),
+    api: &Api<'_>,
+    (source, database): (&Source, &Value),
+    code: &'static str,
+) {
+    let hold = source.hold();
+    let dump = queued(api, database).await;
+    running(api, &dump).await;
+    proxy.refuse("dynamodb", code);
+    drop(hold);
+    let function = host.cloud.function("dump");
+    until("the invocation ends", host, async || function.log().contains("goes back to its queue")).await;
+    proxy.heal();
+    // Its lease has an owner until it runs out, and then the next tick rings.
+    later(host).await;
+    api.succeeded(&dump["id"]).await;
+    let ended = job(api, &dump).await;
+    assert_eq!((&ended["status"], &ended["attempts"]), (&json!("succeeded"), &json!(2)), "{ended}");
+    assert_whole(api, host, 1).await;
+}

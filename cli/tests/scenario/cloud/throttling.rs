@@ -6,8 +6,8 @@ use respaldo_testkit::scenario::{Api, Host as _, Key, Source};
 use serde_json::json;
 
 use super::support::{
-    assert_whole, behind_a_proxy, job, later, queued, registered, running, scheduled, scheduled_backups,
-    until,
+    assert_whole, behind_a_proxy, dumped_past_a_refusing_table, job, later, queued, registered, scheduled,
+    scheduled_backups,
 };
 
 const THROTTLED: [&str; 2] = ["ProvisionedThroughputExceededException", "ThrottlingException"];
@@ -111,18 +111,7 @@ async fn a_dump_whose_table_throttles_everything_under_way_is_taken_over_and_not
     let Some((proxy, host)) = behind_a_proxy().await else { return };
     let (api, source) = (Api::of(&host), Source::new());
     let database = registered(&api, &source).await;
-    let hold = source.hold();
-    let dump = queued(&api, &database).await;
-    running(&api, &dump).await;
-    proxy.refuse("dynamodb", THROTTLED[0]);
-    drop(hold);
-    let function = host.cloud.function("dump");
-    until("the invocation ends", &host, async || function.log().contains("goes back to its queue")).await;
-    proxy.heal();
-    later(&host).await;
-    api.succeeded(&dump["id"]).await;
-    assert_eq!(job(&api, &dump).await["attempts"], 2);
-    assert_whole(&api, &host, 1).await;
+    dumped_past_a_refusing_table((&proxy, &host), &api, (&source, &database), THROTTLED[0]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -173,6 +173,7 @@ async fn no_more_tasks_are_started_than_can_begin_with_their_jobs() {
 
     // One has ended, which is as good as having begun.
     respaldo_core::jobs::cancel(&stage.test.app, jobs[0].id).await.unwrap();
+    stage.test.clock.advance(SignedDuration::from_secs(3));
     for job in &jobs[1..] {
         stage.start(job).await.unwrap();
     }
